@@ -1,8 +1,11 @@
-/* What a local program may send to LocalAPI's socket: any bytes, as one connection, to the whole of the API
- * over a node that is not there. Nothing leaves the machine: the node has no resolver and no login. */
+/* What local programs may send to LocalAPI's socket: any bytes, as one connection after the other (a byte 0x1e between them), to
+ * the whole of the API over a node that is not there. Nothing leaves the machine: the node has no resolver and no login. With
+ * memory short at one place or another. */
+#include "mesh/base/fuzz/trouble.h"
 #include "mesh/node/local/local_api.h"
 #include "mesh/os/file.h"
 #include "mesh/os/sock.h"
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +13,8 @@
 #include <unistd.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
+
+enum { TURNS_MAX = 10000, VISITS_MAX = 6, VISIT_END = 0x1e };
 
 /* What outlives an input. */
 struct world {
@@ -288,10 +293,8 @@ static struct world *world(void)
 	return w;
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+static void visit(struct world *w, const uint8_t *data, size_t len)
 {
-	enum { TURNS_MAX = 10000 };
-	struct world *w = world();
 	char sink[8192];
 	int fd = sock_unix_connect(w->sock, NULL);
 	if (fd < 0)
@@ -301,11 +304,32 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	/* Until the other side has ended, too: a connection that stays open is a leak. */
 	ssize_t n = 0;
 	for (int i = 0; (n = recv(fd, sink, sizeof(sink), MSG_DONTWAIT)) != 0; i++) {
+		if (n < 0 && errno == ECONNRESET)
+			break; /* memory was short before anybody read */
 		if (i == TURNS_MAX)
 			abort();
 		if (n < 0)
 			loop_run_once(w->loop);
 	}
 	close(fd);
-	return 0;
+}
+
+static void run(const uint8_t *data, size_t len)
+{
+	struct world *w = world();
+	trouble_begin();
+	for (int i = 0; i < VISITS_MAX && len; i++) {
+		const uint8_t *end = memchr(data, VISIT_END, len);
+		size_t n = end ? (size_t)(end - data) : len;
+		visit(w, data, n);
+		n += end != NULL;
+		data += n;
+		len -= n;
+	}
+	trouble_end();
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+{
+	return trouble_twice(run, data, len);
 }

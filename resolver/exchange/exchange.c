@@ -91,6 +91,13 @@ void exchange_done(struct exchange *x, uint64_t id)
 	struct question *q = table_remove(&x->questions, &id);
 	if (q)
 		q->by->free(q);
+	for (struct failure **at = &x->failures, *f; (f = *at);) /* nobody waits for it any more */
+		if (f->id == id) {
+			*at = f->next;
+			free(f);
+		} else {
+			at = &f->next;
+		}
 }
 
 void exchange_fail(struct exchange *x, uint64_t id, int code)

@@ -224,10 +224,28 @@ static void test_nobody_there(void **state)
 	assert_int_equal(f->asker.failed[5], 0);
 }
 
+/* What failed at once is told at the next settling, but of what was given up before that. */
+static void test_failed_and_given_up(void **state)
+{
+	struct fixture *f = *state;
+	const struct exchange_to nobody = { .by = EXCHANGE_VALIDATED }; /* there is no validator */
+	uint8_t msg[40] = { 0 };
+	for (uint64_t id = 1; id <= 3; id++)
+		exchange_send(f->asker.x, id, &nobody, msg, sizeof(msg));
+	exchange_done(f->asker.x, 2);
+	f->asker.want = UINT32_MAX;
+	exchange_settle(f->asker.x);
+	assert_int_equal(f->asker.failed[1], 1);
+	assert_int_equal(f->asker.failed[2], 0);
+	assert_int_equal(f->asker.failed[3], 1);
+	assert_int_equal(f->asker.code, ERR_REFUSED);
+}
+
 int main(void)
 {
 #define CASE(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 	const struct CMUnitTest tests[] = { CASE(test_shared), CASE(test_closed_and_asked_again),
-		CASE(test_closed_always), CASE(test_given_up), CASE(test_nobody_there) };
+		CASE(test_closed_always), CASE(test_given_up), CASE(test_nobody_there),
+		CASE(test_failed_and_given_up) };
 	return key_setup() ? cmocka_run_group_tests(tests, NULL, NULL) : 1;
 }

@@ -1,4 +1,4 @@
-/* Answers of strange upstreams on connections. First byte: bits 0 and 1 plain TCP, TLS, HTTPS; bit 2 a question is given up
+/* Answers of strange upstreams on connections. First byte: bits 0 and 1 plain TCP, TLS, HTTPS, HTTP; bit 2 a question is given up
  * before they come, bit 3 the network changes, bit 4 time passes in the end, bit 5 the connection is cut in the end and the next
  * meets the same. Second byte: into how many pieces the rest is cut, which is what the upstream says inside TLS. Each question
  * ends once. */
@@ -131,7 +131,9 @@ static void ask(struct world *w, enum exchange_by by)
 {
 	static const struct dns_secure secure[2] = { { .name = "fuzz.test" },
 		{ .by = DNS_SECURE_HTTPS, .name = "fuzz.test", .path = "/q" } };
-	struct exchange_to to = { .at = place()->at, .by = by, .secure = &secure[by == EXCHANGE_HTTPS] };
+	struct exchange_to to = {
+		.at = place()->at, .by = by, .secure = &secure[by == EXCHANGE_HTTPS || by == EXCHANGE_HTTP]
+	};
 	uint8_t msg[QUESTION] = { 0 };
 	for (uint64_t id = 0; id < QUESTIONS; id++)
 		exchange_send(w->x, id, &to, msg, sizeof(msg));
@@ -181,7 +183,8 @@ static void leave(struct world *w)
 static void play(struct world *w, const uint8_t *data, size_t len)
 {
 	uint8_t how = data[0];
-	enum exchange_by by = EXCHANGE_TCP + (how & 3) % 3;
+	static const enum exchange_by kinds[] = { EXCHANGE_TCP, EXCHANGE_TLS, EXCHANGE_HTTPS, EXCHANGE_HTTP };
+	enum exchange_by by = kinds[how & 3];
 	ask(w, by);
 	bool met = meet(w, by);
 	trouble_begin();

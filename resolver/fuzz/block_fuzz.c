@@ -1,5 +1,6 @@
 /* Lists of strangers: read whole and in two pieces they say the same, and what they say goes into a set and is
  * found there. An expression that is taken matches or not, in bounded time. */
+#include "mesh/base/fuzz/trouble.h"
 #include "mesh/base/key.h"
 #include "resolver/block.h"
 #include "resolver/block_list.h"
@@ -30,7 +31,10 @@ static int item(void *arg, const struct block_item *i)
 	}
 	if (!h->b)
 		return 0;
-	if (block_add(h->b, 0, &i->name, i->reach))
+	int err = block_add(h->b, 0, &i->name, i->reach);
+	if (err && trouble_happened())
+		return err;
+	if (err)
 		abort();
 	if (i->reach & BLOCK_NAME && block_judge(h->b, 1, &i->name, NULL) != BLOCK_BLOCKED)
 		abort();
@@ -46,25 +50,37 @@ static int item(void *arg, const struct block_item *i)
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+static void block_target(const uint8_t *data, size_t len)
 {
 	static const uint64_t seed[2] = { 1, 2 };
+	trouble_begin();
 	struct heard whole = { .b = block_new(seed) }, pieces = { 0 };
 	struct block_list_ops to_whole = { item, &whole }, to_pieces = { item, &pieces };
 	static struct block_list a, b;
 	unsigned list;
 	bool allows = len && data[0] & 1;
-	if (!whole.b || block_list_add(whole.b, "fuzz", false, &list))
-		abort();
+	if (!whole.b || block_list_add(whole.b, "fuzz", false, &list)) {
+		if (!trouble_happened())
+			abort();
+		block_put(whole.b);
+		return;
+	}
 	block_list_begin(&a, allows, &to_whole);
 	block_list_begin(&b, allows, &to_pieces);
 	size_t half = len ? data[len - 1] % len : 0;
-	if (block_list_read(&a, (const char *)data, len) || block_list_end(&a) ||
-		block_list_read(&b, (const char *)data, half) ||
-		block_list_read(&b, (const char *)data + half, len - half) || block_list_end(&b))
-		abort();
-	if (whole.sum != pieces.sum || whole.n != pieces.n || a.skipped != b.skipped || a.line != b.line)
+	bool ok = !block_list_read(&a, (const char *)data, len) && !block_list_end(&a);
+	bool short_of_memory = trouble_happened();
+	trouble_end();
+	bool same = !block_list_read(&b, (const char *)data, half) &&
+		    !block_list_read(&b, (const char *)data + half, len - half) && !block_list_end(&b) &&
+		    whole.sum == pieces.sum && whole.n == pieces.n && a.skipped == b.skipped &&
+		    a.line == b.line;
+	if (!short_of_memory && (!ok || !same))
 		abort();
 	block_put(whole.b);
-	return 0;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+{
+	return trouble_twice(block_target, data, len);
 }

@@ -1,6 +1,8 @@
 /* Names and texts that people and servers write: what is taken reads back the same, and nothing is longer
- * than it may be. The first byte says what the rest is. */
+ * than it may be. The first byte says what the rest is. A server that a provider
+ * is known to have is found by its address again. */
 #include "resolver/name.h"
+#include "resolver/providers.h"
 #include "resolver/txt.h"
 #include <stdlib.h>
 #include <string.h>
@@ -58,6 +60,22 @@ static void txt_check(const char *text)
 		abort();
 }
 
+static void server_check(const char *text)
+{
+	struct addr at[PROVIDER_ADDRESSES];
+	struct endpoint literal;
+	struct dns_secure s, found;
+	bool alone;
+	if (!dns_secure_parse(text, &s, &literal))
+		return;
+	(void)provider_of(&literal.ip, &found, &alone);
+	size_t n = provider_addresses(&s, at);
+	if (n > PROVIDER_ADDRESSES)
+		abort();
+	for (size_t i = 0; i < n; i++)
+		(void)provider_of(&at[i], &found, &alone);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
@@ -68,10 +86,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		return 0;
 	memcpy(text, data + 1, len - 1);
 	text[len - 1] = 0;
-	switch (data[0] % 3) {
+	switch (data[0] & 0x80 ? 3 : data[0] % 3) {
 	case 0: name_check(text); break;
 	case 1: network_check(text); break;
 	case 2: txt_check(text); break;
+	case 3: server_check(text); break;
 	}
 	(void)dns_text_is_ascii(text);
 	free(text);

@@ -53,6 +53,9 @@ static void convert(const uint8_t *data, size_t len)
 	struct target t;
 	struct buf out = { 0 };
 	unsigned from = data[0] % 3;
+	enum convert_from guess = convert_guess((const char *)data + 1, len - 1);
+	if (guess != CONVERT_UNKNOWN && convert_from_parse(convert_from_text(guess)) != guess)
+		abort();
 	trouble_begin();
 	target_init(&t);
 	t.include = include;

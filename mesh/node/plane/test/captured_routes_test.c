@@ -399,9 +399,12 @@ static void allow_all(struct lab *l)
 {
 	for (int i = 0; i < 2; i++) {
 		struct side *s = &l->w->side[i];
-		struct prefix all[2] = { { addr_v4(0), 0 }, { addr_any6, 0 } };
+		struct prefix all[4] = { { addr_v4(0), 0 }, { addr_any6, 0 } };
 		uint64_t peer = i ? 1 : 2;
-		assert_true(wg_peer_set(s->d.wg, peer, &l->w->side[!i].key, NULL, all, 2));
+		/* of the mesh's own ranges nobody has what he does not name */
+		assert_true(prefix_parse("100.64.0.0/10", &all[2]) &&
+			    prefix_parse("fd7a:115c:a1e0::/48", &all[3]));
+		assert_true(wg_peer_set(s->d.wg, peer, &l->w->side[!i].key, NULL, all, ARRAY_LEN(all)));
 	}
 	dataplane_rules_set(&l->w->side[0].d, NULL);
 }

@@ -1,7 +1,6 @@
 /* What somebody may send to the control socket and to the page: any bytes as one connection, to the whole program. The
  * first byte says to which, and whether the browser is logged in: then what follows is the target of a request, or the rest
- * of its form, between what such a browser sends. Nothing leaves the machine: the upstream is a
- * socket here that says nothing. */
+ * of its form, between what such a browser sends. Nothing leaves the machine: there are no upstreams. */
 #include "mesh/base/fuzz/trouble.h"
 #include "mesh/os/file.h"
 #include "mesh/os/sock.h"
@@ -9,7 +8,6 @@
 #include "resolver/alone/login.h"
 #include "resolver/alone/page.h"
 #include "resolver/alone/serve.h"
-#include "resolver/message.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,8 +21,6 @@ enum { TO_CONTROL = 'c', TO_PAGE = 'p', TO_TARGET = 'g', TO_FORM = 'f', REQUEST_
 static struct {
 	struct running s;
 	struct endpoint page;
-	struct loop_timer *patience;
-	bool over;
 	char dir[64], config[96], sock[96], token[BROWSER_TOKEN], form[BROWSER_FORM];
 } world;
 
@@ -55,56 +51,25 @@ static void log_in(void)
 
 static void config_write(void)
 {
-	struct endpoint silent = { .ip = addr_v4(0x7f000001) };
-	char upstream[ENDPOINT_TEXT];
 	FILE *to = fopen(world.config, "we");
-	int fd = sock_udp(&silent, NULL);
-	if (!to || fd < 0 || sock_local(fd, &silent))
+	if (!to)
 		abort();
 	fprintf(to,
-		"upstreams: \"%s\"\nlisten: 127.0.0.1:0\nquery-log: true\nstate: %s\nauthority: [ . ]\n"
+		"listen: 127.0.0.1:0\nquery-log: true\nstate: %s\nauthority: [ . ]\n"
 		"page: { listen: 127.0.0.1:0, metrics: true }\nrecords: [ { name: a.test, value: 192.0.2.1 } "
 		"]\n"
 		"blocking:\n  lists: [ { name: ads, names: [ ads.test, '/^x[0-9]+/' ] } ]\n"
 		"  groups: [ { name: kids, clients: [ 192.0.2.0/24 ], lists: [] } ]\n",
-		endpoint_format(&silent, upstream), world.dir);
+		world.dir);
 	fclose(to);
-}
-
-static void waited(void *arg)
-{
-	(void)arg;
-	world.over = true;
 }
 
 static void world_end(void)
 {
 	struct loop *l = world.s.loop;
-	loop_timer_free(world.patience);
 	serve_close(&world.s);
 	loop_free(l);
 	dir_remove(world.dir, NULL);
-}
-
-/* What the pages show: names that were asked for. */
-static void some_ask(void)
-{
-	static const char *const names[] = { "a.test", "ads.test", "example" };
-	struct endpoint at = resolver_server_endpoint(world.s.server, 0);
-	struct sockaddr_storage to;
-	socklen_t len = endpoint_to_sockaddr(&at, false, &to);
-	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	uint8_t msg[DNS_ASK_MAX];
-	struct dns_name name;
-	struct dns_ask q = { .type = DNS_A, .name = &name };
-	uint64_t before = resolver_stats(resolver_server_core(world.s.server))->queries;
-	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-		(void)dns_name_parse(names[i], &name);
-		(void)!sendto(fd, msg, dns_ask_write(msg, &q), 0, (struct sockaddr *)&to, len);
-	}
-	while (resolver_stats(resolver_server_core(world.s.server))->queries < before + ARRAY_LEN(names))
-		loop_run_once(world.s.loop);
-	close(fd);
 }
 
 static void world_begin(void)
@@ -121,8 +86,7 @@ static void world_begin(void)
 	world.s.config = world.config;
 	world.s.socket = world.sock;
 	world.s.loop = loop_new();
-	world.patience = world.s.loop ? loop_timer_new(world.s.loop, waited, NULL) : NULL;
-	if (!world.patience || running_config_read(world.config, &c, &z, &eb) ||
+	if (!world.s.loop || running_config_read(world.config, &c, &z, &eb) ||
 		serve_open(&world.s, &c, z, &eb) || page_endpoints(world.s.page, &world.page, 1) != 1 ||
 		atexit(world_end) != 0) {
 		fprintf(stderr, "%s\n", eb.text);
@@ -131,7 +95,6 @@ static void world_begin(void)
 	zone_put(z);
 	conf_free(&c);
 	log_in();
-	some_ask();
 }
 
 static int page_connect(void)
@@ -161,25 +124,33 @@ static int wrap(char kind, const uint8_t *data, size_t len, char *out)
 		world.form, (int)rest, (const char *)data + path);
 }
 
+static void waited(void *arg)
+{
+	*(bool *)arg = true;
+}
+
 /* One who has said all and goes is not answered any more; what is looked for in lists takes a moment. */
 static void wait_answer(int fd)
 {
 	enum { PATIENCE_MS = 20 };
+	bool over = false;
+	struct loop_timer *t = loop_timer_new(world.s.loop, waited, &over);
 	char c;
-	world.over = false;
-	loop_timer_set(world.patience, PATIENCE_MS);
-	while (!world.over && recv(fd, &c, 1, MSG_DONTWAIT | MSG_PEEK) < 0)
+	loop_timer_set(t, PATIENCE_MS);
+	while (!over && recv(fd, &c, 1, MSG_DONTWAIT | MSG_PEEK) < 0)
 		loop_run_once(world.s.loop);
-	loop_timer_clear(world.patience);
+	loop_timer_free(t);
 }
 
-static void requests_target(const uint8_t *data, size_t len)
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	enum { TURNS_MAX = 100000 };
 	char sink[8192];
 	static char text[REQUEST_MAX];
 	if (!len || len > REQUEST_MAX / 2)
-		return;
+		return 0;
+	if (!world.s.loop)
+		world_begin();
 	char kind = (char)*data++;
 	bool page = kind != TO_CONTROL;
 	len--;
@@ -190,7 +161,6 @@ static void requests_target(const uint8_t *data, size_t len)
 		n = wrap(kind, data, len, text);
 	else
 		memcpy(text, data, len);
-	trouble_begin();
 	(void)!send(fd, text, (size_t)n, MSG_NOSIGNAL | MSG_DONTWAIT);
 	if (kind == TO_TARGET || memmem(text, (size_t)n, "/blocked?", 9) ||
 		memmem(text, (size_t)n, "/query?", 7))
@@ -204,13 +174,6 @@ static void requests_target(const uint8_t *data, size_t len)
 		if (got < 0)
 			loop_run_once(world.s.loop);
 	}
-	trouble_end();
 	close(fd);
-}
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
-{
-	if (!world.s.loop)
-		world_begin();
-	return trouble_twice(requests_target, data, len);
+	return 0;
 }

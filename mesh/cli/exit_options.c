@@ -19,6 +19,11 @@ int exit_options_check(struct cli *c, const struct exit_options *o)
 	struct addr at;
 	if (!o->use || !*o->use)
 		return CLI_OK;
+	if (strncmp(o->use, "auto:", 5) == 0)
+		return cli_fail(c, CLI_FAILED, "unsupported",
+			"ropewalk exit-node suggest names the nearest, ropewalk set --exit-node=NAME uses "
+			"it.",
+			"--exit-node=%s: no exit is chosen by itself here", o->use);
 	int code = api_status(c, &a, &s);
 	if (code == CLI_OK && strcmp(s.backend_state, "Running") == 0) {
 		const struct api_peer *p = api_peer_find(&s, o->use, &at);

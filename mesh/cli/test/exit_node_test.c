@@ -64,6 +64,9 @@ static void test_list(void **state)
 			NULL },
 		{ "exit-node list --filter=Atlantis", CLI_FAILED, "", "says that it is in Atlantis" },
 		{ "exit-node list --json --filter=Atlantis", CLI_OK, "[]\n", NULL },
+		{ "set --exit-node=auto:any", CLI_FAILED, "",
+			"--exit-node=auto:any: no exit is chosen by itself here" },
+		{ "set --exit-node=auto:x", CLI_FAILED, "", "ropewalk exit-node suggest names the nearest" },
 		{ "exit-node suggest --filter=se", CLI_USAGE, "", "exit-node list, or exit-node suggest" },
 	};
 	check(routes, rows, ARRAY_LEN(rows));

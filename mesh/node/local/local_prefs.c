@@ -14,6 +14,10 @@
 
 enum { WHY_MAX = 256 };
 
+static const char no_auto_exit[] =
+	"no exit is chosen by itself here (auto:any): `ropewalk exit-node suggest` names the "
+	"nearest, and `ropewalk set --exit-node=NAME` uses it";
+
 /* Preferences of official clients that change how a machine behaves, and the options that set them. */
 static const struct {
 	const char *pref, *option;
@@ -62,7 +66,9 @@ static bool is_wished(const char *pref, const json_t *v)
 static void say_missing(const char *pref, char why[static WHY_MAX])
 {
 	const char *option = option_of(pref);
-	if (option)
+	if (strcmp(pref, "AutoExitNode") == 0)
+		snprintf(why, WHY_MAX, "%s", no_auto_exit);
+	else if (option)
 		snprintf(why, WHY_MAX, "ropewalkd has nothing like %s (preference %s): leave it away", option,
 			pref);
 	else
@@ -247,6 +253,8 @@ static const char *check_tags(const struct ctl_strings *tags)
 static const char *check_routes(const struct api_prefs *p, const struct api_prefs_mask *m)
 {
 	const char *prefer = p->routes_prefer;
+	if (m->exit_node_id && strncmp(p->exit_node_id, "auto:", 5) == 0)
+		return no_auto_exit;
 	if (m->routes_prefer && *prefer && strcmp(prefer, "lan") != 0 && strcmp(prefer, "mesh") != 0)
 		return "--routes-prefer is lan or mesh";
 	if ((m->exit_node_id && strlen(p->exit_node_id) >= sizeof(((struct state *)0)->prefs.exit_node)) ||

@@ -186,7 +186,7 @@ static void create_auth_key(struct api_call *c)
 	const struct fleet *f = &c->api->reg->fleet;
 	const char *about = json_string_value(json_object_get(c->args, "description"));
 	int64_t seconds = json_integer_value(json_object_get(c->args, "expirySeconds"));
-	char tags[STORE_TAGS];
+	char tags[STORE_TAGS], say[192];
 	if (!take_words(c, json_object_get(wish, "tags"), "tags", ',', tags, sizeof(tags)))
 		return;
 	if ((is_client(c) && !*tags) || !v2_may_give(c, tags, NULL)) {
@@ -195,8 +195,13 @@ static void create_auth_key(struct api_call *c)
 		return;
 	}
 	if (!*tags && f->n_users != 1) {
-		api_reply_error(&c->way, 400,
-			"tags: there is not just one user, so it is not clear whose key without tags it is");
+		snprintf(say, sizeof(say),
+			"a key without tags is a user's, and there %s: name tags "
+			"(capabilities.devices.create.tags), or %s",
+			f->n_users ? "are several" : "is none",
+			f->n_users ? "make the key with `ropewalk-control preauthkeys create --user NAME`"
+				   : "make a user first");
+		api_reply_error(&c->way, 400, say);
 		return;
 	}
 	if (seconds <= 0)

@@ -292,6 +292,33 @@ static void test_v2_dns_after_reset(void **state)
 	assert_true(dns_says(w, key, "searchpaths", "searchPaths", "[\"corp.test\"]"));
 }
 
+/* Without tags it is a user's, and whose is clear where there is one. */
+static void test_nobodys_key(void **state)
+{
+	static const struct {
+		const char *user; /* made before */
+		int status;
+		const char *says;
+	} rows[] = { { NULL, 400, "a key without tags is a user's, and there is none: name tags" },
+		{ "{\"name\":\"alice\"}", 200, NULL },
+		{ "{\"name\":\"bob\"}", 400,
+			"a key without tags is a user's, and there are several: name tags "
+			"(capabilities.devices.create.tags), or make the key with `ropewalk-control "
+			"preauthkeys create --user NAME`" } };
+	struct world *w = *state;
+	char key[128];
+	world_api_key(w, "{}", key);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		if (rows[i].user)
+			json_decref(world_admin(w, "/v1/users/create", rows[i].user));
+		json_t *v = world_ask(w, key, "POST", TAILNET "/keys", "{}");
+		const char *said = json_string_value(json_object_get(v, "message"));
+		if (w->status != rows[i].status || (rows[i].says && (!said || !strstr(said, rows[i].says))))
+			fail_msg("row %zu: %d %s", i, w->status, said);
+		json_decref(v);
+	}
+}
+
 /* A token is good for what it says until it ends; any other letter, and it is none. */
 static void test_tokens(void **state)
 {
@@ -417,6 +444,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_v2, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_v2_dns_holds, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_v2_dns_after_reset, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_nobodys_key, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_tokens, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_clients_stay_below, world_setup, world_teardown),
 	};

@@ -22,8 +22,7 @@ enum { LOG_SHOWN = 200, TOP_SHOWN = 10, FILTER_MAX = 128, CHART_HEIGHT = 120, BA
 	"frame-ancestors 'none'; base-uri 'none'\r\n" \
 	"X-Content-Type-Options: nosniff\r\n" \
 	"X-Frame-Options: DENY\r\n" \
-	"Referrer-Policy: same-origin\r\n" \
-	"Cross-Origin-Opener-Policy: same-origin\r\n"
+	"Referrer-Policy: same-origin\r\n"
 
 void html_raw(struct html *h, const char *fmt, ...)
 {

@@ -65,6 +65,7 @@ struct api_way {
 	struct http_server_conn *conn;
 	struct h2_stream *stream;
 	enum api_manner manner;
+	bool https; /* to a browser: by TLS, of the server itself or of a proxy in front of it */
 };
 struct api_call {
 	struct api *api;

@@ -13,8 +13,13 @@
 	"img-src data:; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'\r\n" \
 	"X-Content-Type-Options: nosniff\r\n" \
 	"X-Frame-Options: DENY\r\n" \
-	"Referrer-Policy: same-origin\r\n" \
-	"Cross-Origin-Opener-Policy: same-origin\r\n"
+	"Referrer-Policy: same-origin\r\n"
+
+/* Browsers take it from pages by HTTPS alone, and complain of it on others. */
+static const char *opener_header(const struct api_way *w)
+{
+	return w->https ? "Cross-Origin-Opener-Policy: same-origin\r\n" : "";
+}
 
 void page_raw(struct page *p, const char *fmt, ...)
 {
@@ -56,7 +61,8 @@ void page_reply(struct page *p, const struct api_way *w, int status, const char 
 {
 	struct buf headers = { 0 };
 	page_raw(p, "%s</html>", p->framed ? "</main>" : "");
-	if (!p->bad && buf_printf(&headers, "%s%s", PAGE_HEADERS, extra ? extra : "") && buf_cstr(&headers))
+	if (!p->bad && buf_printf(&headers, "%s%s%s", PAGE_HEADERS, opener_header(w), extra ? extra : "") &&
+		buf_cstr(&headers))
 		api_reply(
 			w, status, "text/html; charset=utf-8", buf_cstr(&headers), buf_data(&p->b), p->b.len);
 	else
@@ -81,7 +87,8 @@ void page_say(const struct api_way *w, int status, const char *heading, const ch
 void page_redirect(const struct api_way *w, const char *location, const char *extra)
 {
 	struct buf headers = { 0 };
-	if (buf_printf(&headers, "Location: %s\r\n%s%s", location, PAGE_HEADERS, extra ? extra : "") &&
+	if (buf_printf(&headers, "Location: %s\r\n%s%s%s", location, PAGE_HEADERS, opener_header(w),
+		    extra ? extra : "") &&
 		buf_cstr(&headers))
 		api_reply(w, 303, "text/plain", buf_cstr(&headers), "", 0);
 	else

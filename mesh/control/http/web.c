@@ -33,6 +33,7 @@ struct caller {
 	struct guest guest;
 	struct web *web;
 	enum api_right right;
+	bool tls;
 	struct http_server_conn *conn;	  /* a visit */
 	struct control_server_link *link; /* or a link */
 	struct api_later *later;	  /* an answer that is due */
@@ -166,7 +167,7 @@ static void conn_request(void *arg, struct http_server_conn *conn, const struct 
 		.head = head,
 		.body = body,
 		.len = len,
-		.way = { .conn = conn },
+		.way = { .conn = conn, .https = c->tls || !strncmp(w->api->cfg->server_url, "https://", 8) },
 		.later = &c->later,
 		.guest = &c->guest,
 		.from = who_asks(w, c, head),
@@ -236,7 +237,8 @@ static void admit(void *arg, int fd, const struct endpoint *from)
 		watch_dead_peer(fd);
 	*c = (struct caller) { .guest = { .kind = admin ? GUEST_ADMIN : GUEST_VISIT, .turn_away = turn_away },
 		.web = w,
-		.right = d->right };
+		.right = d->right,
+		.tls = d->tls };
 	if (peer)
 		c->peer = c->from = peer->ip;
 	c->conn = http_server_accept(w->loop, stream_accept(w->loop, fd, d->tls, &none), &ops);

@@ -17,11 +17,13 @@ static void answered(void *arg, const struct http_head *head, const uint8_t *bod
 {
 	struct browser *b = arg;
 	const char *set = http_header(head, "Set-Cookie"), *to = http_header(head, "Location"),
-		   *csp = http_header(head, "Content-Security-Policy");
+		   *csp = http_header(head, "Content-Security-Policy"),
+		   *opener = http_header(head, "Cross-Origin-Opener-Policy");
 	b->status = head->status;
 	snprintf(b->set_cookie, sizeof(b->set_cookie), "%s", set ? set : "");
 	snprintf(b->location, sizeof(b->location), "%s", to ? to : "");
 	snprintf(b->csp, sizeof(b->csp), "%s", csp ? csp : "");
+	snprintf(b->opener, sizeof(b->opener), "%s", opener ? opener : "");
 	if (set)
 		snprintf(b->cookie, sizeof(b->cookie), "Cookie: %.*s\r\n", (int)strcspn(set, ";"), set);
 	b->page = strndup(len ? (const char *)body : "", len);

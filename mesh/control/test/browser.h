@@ -8,7 +8,7 @@
 struct browser {
 	struct world *w;
 	char cookie[160]; /* as a header line; "" = none */
-	char location[256], csp[512], set_cookie[256];
+	char location[256], csp[512], opener[32], set_cookie[256];
 	char *page;
 	int status;
 	bool done;

@@ -36,6 +36,7 @@ static void test_admin(void **state)
 	assert_non_null(strstr(b.page, "&lt;b&gt;alpha asks to join"));
 	assert_non_null(strstr(b.csp, "default-src 'none'; style-src 'self'; script-src 'self';"));
 	assert_non_null(strstr(b.csp, "frame-ancestors 'none'"));
+	assert_string_equal(b.opener, "same-origin");
 	assert_memory_equal(b.set_cookie, "__Host-ropewalk=", 16);
 	assert_non_null(strstr(b.set_cookie, "; Path=/; HttpOnly; SameSite=Lax; Secure"));
 	assert_null(strstr(b.page, "/login?")); /* there is no admin yet */
@@ -442,6 +443,31 @@ static void test_no_way_out(void **state)
 	free(b.page);
 }
 
+/* On pages without TLS browsers ignore that header, and say so for each. */
+static void test_plain(void **state)
+{
+	struct world *w = *state;
+	struct browser b = { .w = w };
+	world_server_kill(w, SIGTERM, 0);
+	FILE *f = fopen(w->config, "r+");
+	char config[2048] = "";
+	assert_non_null(f);
+	config[fread(config, 1, sizeof(config) - 1, f)] = 0;
+	fclose(f);
+	char *at = strstr(config, "https:");
+	assert_non_null(at);
+	memmove(at + 4, at + 5, strlen(at + 4));
+	world_write_file(w->config, config);
+	world_server_start(w);
+	(void)browser_visit(&b, "/login", NULL, NULL);
+	assert_non_null(strstr(b.csp, "frame-ancestors 'none'"));
+	assert_string_equal(b.opener, "");
+	(void)browser_visit(&b, "/admin", NULL, NULL); /* sent on */
+	assert_int_equal(b.status, 303);
+	assert_string_equal(b.opener, "");
+	free(b.page);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test_setup_teardown(
@@ -452,6 +478,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_first_elsewhere, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_first_guessed, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_ended, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_plain, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_throttled, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_one_site_waits, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_no_memory, world_setup, world_teardown),

@@ -85,7 +85,7 @@ static void dns_ask_timed_out(void *arg)
 static bool write_question(struct dns_asking *q, const char *name, const char *type)
 {
 	struct dns_name wire;
-	struct dns_ask m = { .name = &wire };
+	struct dns_ask m = { .name = &wire, .edns = true }; /* else no reason comes with a failure */
 	random_system.fill(random_system.arg, &m.id, sizeof(m.id));
 	if (!dns_name_parse(name, &wire) || !dns_type_parse(type, &m.type))
 		return false;

@@ -1,8 +1,11 @@
 #include "resolver/present.h"
 
+#include "mesh/base/text.h"
 #include "resolver/answer.h"
 #include "resolver/rdata_text.h"
 #include <ldns/ldns.h>
+
+enum { OPTION_EDE = 15, REASON_MAX = 200 };
 
 const char *present_rcode(unsigned rcode)
 {
@@ -65,6 +68,59 @@ bool present_message(const uint8_t *msg, size_t len, struct buf *out)
 		  section_write(ldns_pkt_authority(pkt), out) && section_write(ldns_pkt_additional(pkt), out);
 	ldns_pkt_free(pkt);
 	return ok;
+}
+
+/* RFC 8914 4. */
+static const char *reason_text(unsigned code)
+{
+	static const char *const texts[] = { "another error", "unsupported DNSKEY algorithm",
+		"unsupported DS digest type", "an answer that is past its time", "a forged answer",
+		"DNSSEC: it cannot be told", "DNSSEC: it is bogus", "DNSSEC: a signature has expired",
+		"DNSSEC: a signature is not yet valid", "DNSSEC: a DNSKEY is missing",
+		"DNSSEC: signatures are missing", "DNSSEC: no key of the zone", "DNSSEC: an NSEC is missing",
+		"an error that was kept", "not ready", "blocked", "censored", "filtered", "prohibited",
+		"an NXDOMAIN that is past its time", "not an authority", "not supported",
+		"no reachable authority", "network error", "invalid data" };
+	return code < ARRAY_LEN(texts) ? texts[code] : "an error without a name";
+}
+
+/* Of the answer's OPT, the first extended error: text NULL = there is none. */
+static const uint8_t *reason_find(const uint8_t *msg, const struct dns_rr *opt, unsigned *code, size_t *len)
+{
+	struct rd r = { .p = msg + opt->rdata_at, .left = opt->rdata_len };
+	while (!r.bad && r.left) {
+		uint16_t option = rd_u16(&r);
+		struct rd value = rd_sub(&r, rd_u16(&r));
+		*code = option == OPTION_EDE ? rd_u16(&value) : 0;
+		if (option == OPTION_EDE && !r.bad && !value.bad) {
+			*len = value.left;
+			return value.p;
+		}
+	}
+	return NULL;
+}
+
+bool present_reason(const uint8_t *msg, size_t len, struct buf *out)
+{
+	char said[REASON_MAX + 1];
+	unsigned rcode, code = 0;
+	size_t at = DNS_HEADER, said_len = 0;
+	const uint8_t *text = NULL;
+	struct dns_rr rr;
+	if (!is_sound(msg, len, &rcode))
+		return false;
+	if (be_get(msg + 4, 2))
+		at = dns_name_skip(msg, len, at) + 4;
+	while (!text && at < len && dns_rr_next(msg, len, &at, &rr))
+		if (rr.type == DNS_OPT)
+			text = reason_find(msg, &rr, &code, &said_len);
+	if (!text)
+		return true;
+	said_len = said_len < REASON_MAX ? said_len : REASON_MAX;
+	memcpy(said, text, said_len);
+	said[strnlen(said, said_len)] = 0;
+	text_clean(said);
+	return buf_printf(out, "%s%s%s", reason_text(code), *said ? ": " : "", said);
 }
 
 int present_rdata_parse(const char *type, const char *value, uint8_t *rdata, size_t cap, size_t *len,

@@ -10,6 +10,9 @@
  * line ended by \n; the first line says the rcode ("NOERROR", ...). false: not a whole well-formed answer, or
  * memory short. */
 bool present_message(const uint8_t *msg, size_t len, struct buf *out);
+/* Appends why an answer is as it is (the extended error of RFC 8914): "no reachable authority: ...", its words and what
+ * the sender said, on one line without its end; nothing where it says none. false: as above. */
+bool present_reason(const uint8_t *msg, size_t len, struct buf *out);
 const char *present_rcode(unsigned rcode); /* "NXDOMAIN"; "RCODE23" has no name: "unknown" */
 /* "10 mail.example." of type MX etc. into uncompressed wire form. 0 or a sentence that names what was wrong.
  */

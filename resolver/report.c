@@ -147,3 +147,10 @@ bool resolver_way(
 				   : RESOLVER_FROM_CACHE;
 	return true;
 }
+
+enum resolver_source resolver_way_went(const struct resolver_way *way, const uint8_t *answer, size_t len)
+{
+	bool was_asked = way->source == RESOLVER_FROM_UPSTREAM || way->source == RESOLVER_FROM_STALE;
+	return was_asked && len >= DNS_HEADER && (answer[3] & 15) == DNS_SERVFAIL ? RESOLVER_FROM_NOWHERE
+										  : way->source;
+}

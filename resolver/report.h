@@ -46,6 +46,8 @@ struct resolver_way {
 };
 bool resolver_way(struct resolver *r, uint64_t now_ms, const char *name, uint16_t type,
 	struct resolver_way *out); /* false: it is no name */
+/* The source, now that it is answered: who was asked may not have known. */
+enum resolver_source resolver_way_went(const struct resolver_way *way, const uint8_t *answer, size_t len);
 /* The prefixes that names without an address of IPv6 get one of; those that were found among them. */
 struct nat64_set resolver_dns64(const struct resolver *r);
 /* For struct resolver_ops: says it in the log. */

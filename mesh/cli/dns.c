@@ -173,7 +173,7 @@ static int run_status(struct cli *c)
 
 /* --- query --- */
 
-static void print_answer(struct cli *c, const struct api_dns_answer *m, struct buf *text)
+static void print_answer(struct cli *c, const struct api_dns_answer *m, struct buf *text, struct buf *reason)
 {
 	if (m->source && *m->source)
 		fprintf(c->out, "From: %s, in %llu ms\n", m->source, (unsigned long long)m->took_ms);
@@ -181,10 +181,13 @@ static void print_answer(struct cli *c, const struct api_dns_answer *m, struct b
 		fprintf(c->out, "Route: %s\n", strcmp(m->route, ".") == 0 ? "everything else" : m->route);
 	if (m->n_resolvers)
 		print_resolvers(c->out, "Servers", m->resolvers, m->n_resolvers, "");
+	if (reason->len)
+		fprintf(c->out, "Reason: %s\n", buf_cstr(reason));
 	fputs(buf_cstr(text), c->out);
 }
 
-static void print_answer_json(struct cli *c, const struct api_dns_answer *m, struct buf *text)
+static void print_answer_json(
+	struct cli *c, const struct api_dns_answer *m, struct buf *text, struct buf *reason)
 {
 	struct buf b = { 0 };
 	struct json_out o = { .to = &b };
@@ -201,6 +204,8 @@ static void print_answer_json(struct cli *c, const struct api_dns_answer *m, str
 	json_put_string(&o, m->route ? m->route : "");
 	json_put(&o, ",\"TookMs\":");
 	json_put_i64(&o, (int64_t)m->took_ms);
+	json_put(&o, ",\"Reason\":");
+	json_put_string(&o, buf_cstr(reason));
 	/* The first line is the code, the rest one record each. */
 	(void)buf_cstr(text);
 	char *line = strtok_r((char *)buf_data(text), "\n", &save);
@@ -242,7 +247,7 @@ static int run_query(struct cli *c, const char *name, const char *type)
 	api_target_add(target, "name", full);
 	api_target_add(target, "type", type);
 	struct api_request r = { .method = "GET", .target = target, .timeout_ms = 15000, .missing_ok = true };
-	struct buf body = { 0 }, text = { 0 };
+	struct buf body = { 0 }, text = { 0 }, reason = { 0 };
 	struct arena a = { 0 };
 	struct errbuf eb = { 0 };
 	struct api_dns_answer m;
@@ -256,14 +261,16 @@ static int run_query(struct cli *c, const char *name, const char *type)
 		 api_dns_answer_read(&a, (const char *)buf_data(&body), body.len, &m, &eb) != 0)
 		code = cli_fail(
 			c, CLI_FAILED, "malformed", NULL, "ropewalkd's answer cannot be read: %s", eb.text);
-	else if (code == CLI_OK && !present_message(m.raw, m.len, &text))
+	else if (code == CLI_OK &&
+		 (!present_message(m.raw, m.len, &text) || !present_reason(m.raw, m.len, &reason)))
 		code = cli_fail(c, CLI_FAILED, "malformed", NULL, "the DNS answer is not well formed");
 	else if (code == CLI_OK && c->json)
-		print_answer_json(c, &m, &text);
+		print_answer_json(c, &m, &text, &reason);
 	else if (code == CLI_OK)
-		print_answer(c, &m, &text);
+		print_answer(c, &m, &text, &reason);
 	buf_free(&body);
 	buf_free(&text);
+	buf_free(&reason);
 	arena_free(&a);
 	return code;
 }
@@ -333,7 +340,8 @@ const struct cli_verb verb_dns = {
 		"status shows what the network sets, what this machine does with it, and whom the resolver "
 		"of "
 		"ropewalkd asks, with how they fare. query asks that resolver, and prints from "
-		"where the answer came, which route is for such a name, and "
+		"where the answer came, which route is for such a name, the reason where the answer says "
+		"one, and "
 		"the records; TYPE is A unless given. blocked, on the machine that blocks names for the "
 		"network, "
 		"says by "

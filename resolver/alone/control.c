@@ -223,7 +223,7 @@ static void ask_answered(void *arg, int code, const uint8_t *answer, size_t len)
 	struct api_dns_answer m = { .len = len, .took_ms = loop_now_ms(k->loop) - k->began_ms };
 	g->waits = NULL;
 	m.raw = code ? NULL : arena_memdup(&a, answer, len);
-	m.source = k->has_way ? resolver_source_text(k->way.source) : "";
+	m.source = k->has_way && m.raw ? resolver_source_text(resolver_way_went(&k->way, answer, len)) : "";
 	m.route = k->has_way && k->way.has_route ? k->way.route.suffix : "";
 	if (m.raw) {
 		bool ok = api_dns_answer_write(&b, &m);

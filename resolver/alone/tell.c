@@ -315,7 +315,8 @@ static int tell_flush(struct tell *t)
 	return code;
 }
 
-static void answer_print(const struct tell *t, const struct api_dns_answer *m, struct buf *text)
+static void answer_print(
+	const struct tell *t, const struct api_dns_answer *m, struct buf *text, struct buf *reason)
 {
 	struct buf b = { 0 };
 	struct json_out o = { .to = &b };
@@ -323,6 +324,8 @@ static void answer_print(const struct tell *t, const struct api_dns_answer *m, s
 		printf("From: %s, in %" PRIu64 " ms\n", m->source, m->took_ms);
 		if (*m->route)
 			printf("Route: %s\n", strcmp(m->route, ".") == 0 ? "everything else" : m->route);
+		if (reason->len)
+			printf("Reason: %s\n", buf_cstr(reason));
 		print(text);
 		return;
 	}
@@ -332,6 +335,8 @@ static void answer_print(const struct tell *t, const struct api_dns_answer *m, s
 	json_put_string(&o, m->route);
 	json_put(&o, ",\"TookMs\":");
 	json_put_i64(&o, (int64_t)m->took_ms);
+	json_put(&o, ",\"Reason\":");
+	json_put_string(&o, buf_cstr(reason));
 	json_put(&o, ",\"Answer\":");
 	json_put_string(&o, buf_cstr(text));
 	json_put(&o, "}\n");
@@ -344,7 +349,7 @@ static int tell_query(struct tell *t)
 	char target[TARGET_MAX] = "/query";
 	struct api_dns_answer m;
 	struct arena a = { 0 };
-	struct buf text = { 0 };
+	struct buf text = { 0 }, reason = { 0 };
 	if (t->n < 2)
 		return complain("query needs a name"), EXIT_USAGE;
 	with(target, "name", t->words[1]);
@@ -354,11 +359,13 @@ static int tell_query(struct tell *t)
 	if (code)
 		return code;
 	if (api_dns_answer_read(&a, (const char *)buf_data(&t->body), t->body.len, &m, NULL) == 0 &&
-		present_message(m.raw, m.len, &text) && buf_cstr(&text))
-		answer_print(t, &m, &text);
+		present_message(m.raw, m.len, &text) && buf_cstr(&text) &&
+		present_reason(m.raw, m.len, &reason) && buf_cstr(&reason))
+		answer_print(t, &m, &text, &reason);
 	else
 		code = unreadable();
 	buf_free(&text);
+	buf_free(&reason);
 	arena_free(&a);
 	return code;
 }

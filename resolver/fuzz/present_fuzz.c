@@ -7,6 +7,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	struct buf out = { .cap = 4 << 20 };
 	(void)present_message(data, len, &out);
+	(void)present_reason(data, len, &out);
 	buf_free(&out);
 	return 0;
 }

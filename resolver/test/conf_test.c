@@ -496,11 +496,43 @@ static void test_present(void **state)
 	fake_close(&f);
 }
 
+/* Why an answer is as it is: the extended error of its OPT (RFC 8914). */
+static void test_reason(void **state)
+{
+#define FAILED "0000 8182 0000 0000 0000 0001 00 0029 0200 00000000 "
+	static const struct {
+		const char *hex, *text; /* NULL: refused */
+	} rows[] = {
+		{ "0000 8182 0000 0000 0000 0000", "" },
+		{ FAILED "0000", "" },
+		{ FAILED "0006 000f 0002 0017", "network error" },
+		{ FAILED "0008 000f 0004 0006 6f6b", "DNSSEC: it is bogus: ok" },
+		{ FAILED "000e 000a 0004 01020304 000f 0002 0000", "another error" }, /* behind a cookie */
+		{ FAILED "0006 000f 0002 ffff", "an error without a name" },
+		{ FAILED "000a 000f 0006 000f 1b5b0a41", "blocked: ?[?A" },
+		{ FAILED "0009 000f 0005 000f 410041", "blocked: A" },
+		{ FAILED "0005 000f 0001 17", "" },   /* too short for a code */
+		{ FAILED "0006 000f 0009 0017", "" }, /* longer than what there is */
+		{ FAILED "0006 000f 0002 00", NULL },
+	};
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct buf out = { 0 };
+		uint8_t msg[128];
+		size_t len = fake_hex(rows[i].hex, msg, sizeof(msg));
+		bool ok = present_reason(msg, len, &out);
+		if (ok != (rows[i].text != NULL) || (ok && strcmp(buf_cstr(&out), rows[i].text) != 0))
+			fail_msg("row %zu: %d %s", i, ok, buf_cstr(&out));
+		buf_free(&out);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_errors), cmocka_unit_test(test_values),
 		cmocka_unit_test(test_secure), cmocka_unit_test(test_blocking),
 		cmocka_unit_test(test_wildcard), cmocka_unit_test(test_networks), cmocka_unit_test(test_txt),
-		cmocka_unit_test(test_rdata_text), cmocka_unit_test(test_present) };
+		cmocka_unit_test(test_rdata_text), cmocka_unit_test(test_present),
+		cmocka_unit_test(test_reason) };
 	return key_setup() ? cmocka_run_group_tests(tests, NULL, NULL) : 1;
 }

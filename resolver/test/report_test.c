@@ -138,11 +138,34 @@ static void test_way(void **state)
 	assert_int_equal(f.n_sent, 1); /* nobody was asked */
 }
 
+/* Who was to be asked may not have known. */
+static void test_way_went(void **state)
+{
+	static const struct {
+		enum resolver_source before, after;
+		uint8_t rcode;
+	} rows[] = {
+		{ RESOLVER_FROM_UPSTREAM, RESOLVER_FROM_UPSTREAM, DNS_NXDOMAIN },
+		{ RESOLVER_FROM_UPSTREAM, RESOLVER_FROM_NOWHERE, DNS_SERVFAIL },
+		{ RESOLVER_FROM_STALE, RESOLVER_FROM_NOWHERE, DNS_SERVFAIL },
+		{ RESOLVER_FROM_STALE, RESOLVER_FROM_STALE, DNS_NOERROR },
+		{ RESOLVER_FROM_CACHE, RESOLVER_FROM_CACHE, DNS_SERVFAIL },
+		{ RESOLVER_FROM_RULES, RESOLVER_FROM_RULES, DNS_SERVFAIL },
+	};
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		const uint8_t answer[DNS_HEADER] = { 0, 0, 0x81, 0x80 | rows[i].rcode };
+		const struct resolver_way way = { .source = rows[i].before };
+		if (resolver_way_went(&way, answer, sizeof(answer)) != rows[i].after)
+			fail_msg("row %zu", i);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_helps),
 		cmocka_unit_test_setup_teardown(test_routes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_health, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_way, setup, teardown) };
+		cmocka_unit_test_setup_teardown(test_way, setup, teardown), cmocka_unit_test(test_way_went) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

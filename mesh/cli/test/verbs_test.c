@@ -501,6 +501,12 @@ static void test_dns(void **state)
 			"\"Resolvers\":[{\"Addr\":\"9.9.9.9:53\"}],\"Source\":\"cache\",\"Route\":\".\","
 			"\"TookMs\":3}",
 			false },
+		/* x.test SERVFAIL, with an extended error */
+		{ "GET " API "dns-query?name=x.test&type=A", 200,
+			"{\"Bytes\":"
+			"\"AACBggABAAAAAAABAXgEdGVzdAAAAQABAAApAgAAAAAAABIADwAOABZub25lIGFuc3dlcnM=\","
+			"\"Resolvers\":[],\"Source\":\"nowhere\",\"Route\":\"\",\"TookMs\":3}",
+			false },
 		{ "GET " API "dns-query?name=bad", 200, "{\"Bytes\":\"AAAA\"}", false },
 		{ "GET " API "dns-blocking ", 200, "{\"On\":true,\"Lists\":2,\"Names\":70,\"PauseLeftMs\":0}",
 			false },
@@ -568,6 +574,14 @@ static void test_dns(void **state)
 			"From: cache, in 3 ms\nRoute: everything else\nServers: "
 			"9.9.9.9:53\nNOERROR\nbob.mesh.test.\t5\tIN\tA\t"
 			"100.64.0.2\n",
+			"" },
+		{ "dns query x.test", CLI_OK,
+			"From: nowhere, in 3 ms\nReason: no reachable authority: none answers\nSERVFAIL\n",
+			"" },
+		{ "dns query x.test --json", CLI_OK,
+			"{\"Resolvers\":[],\"Source\":\"nowhere\",\"Route\":\"\",\"TookMs\":3,\"Reason\":"
+			"\"no reachable "
+			"authority: none answers\",\"RCode\":\"SERVFAIL\",\"Records\":[]}\n",
 			"" },
 		{ "dns query bob", CLI_OK, NULL, "" },
 		{ "dns query bad", CLI_FAILED, "", "not well formed" },

@@ -40,7 +40,7 @@ static void local_dns_answered(void *arg, int code, const uint8_t *answer, size_
 	struct api_dns_answer m = { .len = len, .took_ms = loop_now_ms(k->loop) - k->began_ms };
 	k->client->asked = NULL;
 	m.raw = code ? NULL : arena_memdup(&a, answer, len);
-	m.source = k->has_way ? resolver_source_text(k->way.source) : "";
+	m.source = k->has_way && m.raw ? resolver_source_text(resolver_way_went(&k->way, answer, len)) : "";
 	m.route = k->has_way && k->way.has_route ? k->way.route.suffix : "";
 	if (k->has_way && k->way.has_route)
 		resolvers_say(&a, &k->way.route, &m);

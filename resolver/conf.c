@@ -31,16 +31,17 @@ int conf_endpoints(struct conf_reader *r, yaml_node_t *n, size_t max, uint16_t p
 	*out = arena_array(&r->c->arena, total, sizeof(**out));
 	if (!*out)
 		return conf_bad(r, n, "out of memory");
+	int err = 0;
 	for (size_t i = 0; i < total; i++) {
 		yaml_node_t *item = list ? conf_node(r, n->data.sequence.items.start[i]) : n;
 		const char *s = conf_scalar(item);
 		if (!s || !endpoint_parse_or(s, port, &(*out)[i]))
-			return conf_bad(r, item,
+			err = conf_bad(r, item,
 				"\"%s\" is not an address; write 192.0.2.1, 192.0.2.1:53 or [2001:db8::1]:53",
 				s ? s : "");
 	}
 	*count = total;
-	return 0;
+	return err;
 }
 
 /* ---- keys ---- */
@@ -92,7 +93,7 @@ static int read_route(
 	struct prefix net;
 	size_t n = routes_of(r, p);
 	bool network = is_network(key, &net);
-	int err = network ? 0 : conf_name(r, key, "route", &out->suffix);
+	int err = network ? 0 : conf_suffix(r, key, "route", &out->suffix);
 	if (!err)
 		err = conf_upstreams(r, conf_node(r, p->value), out);
 	for (size_t i = 0; !err && i < n; i++) {
@@ -155,8 +156,8 @@ static int key_routes(struct conf_reader *r, yaml_node_t *n, void *into)
 	routes[0] = c->routes[0];
 	c->routes = routes;
 	c->n_routes = total;
-	for (yaml_node_pair_t *p = n->data.mapping.pairs.start; !err && p < n->data.mapping.pairs.top; p++) {
-		err = read_route(r, p, &routes[at + 1], &names[at]);
+	for (yaml_node_pair_t *p = n->data.mapping.pairs.start; p < n->data.mapping.pairs.top; p++) {
+		err = conf_first(err, read_route(r, p, &routes[at + 1], &names[at]));
 		at += routes_of(r, p);
 	}
 	if (!err)
@@ -188,19 +189,19 @@ static int key_records(struct conf_reader *r, yaml_node_t *n, void *into)
 	size_t total = (size_t)(n->data.sequence.items.top - n->data.sequence.items.start);
 	if (total > SEQUENCE_MAX || !(c->records = arena_array(&c->arena, total, sizeof(*c->records))))
 		return conf_bad(r, n, "too many records");
+	int err = 0;
 	for (size_t i = 0; i < total; i++) {
 		const yaml_node_t *item = conf_node(r, n->data.sequence.items.start[i]);
-		struct conf_record *rec = &c->records[i];
-		int err = conf_keys(r, item, keys, rec);
-		if (err)
-			return err;
-		if (!rec->name || !rec->value)
-			return conf_bad(r, item, "a record needs a name and a value");
-		rec->line = (uint32_t)item->start_mark.line + 1;
-		rec->column = (uint32_t)item->start_mark.column + 1;
+		struct conf_record rec = { .line = (uint32_t)item->start_mark.line + 1,
+			.column = (uint32_t)item->start_mark.column + 1 };
+		int wrong = conf_keys(r, item, keys, &rec);
+		if (!wrong && (!rec.name || !rec.value))
+			wrong = conf_bad(r, item, "a record needs a name and a value");
+		if (!wrong)
+			c->records[c->n_records++] = rec;
+		err = conf_first(err, wrong);
 	}
-	c->n_records = total;
-	return 0;
+	return err;
 }
 
 static int key_authority(struct conf_reader *r, yaml_node_t *n, void *into)
@@ -208,8 +209,8 @@ static int key_authority(struct conf_reader *r, yaml_node_t *n, void *into)
 	struct conf *c = into;
 	int err = conf_items(
 		r, n, "authority", SEQUENCE_MAX, sizeof(*c->authority), &c->authority, &c->n_authority);
-	for (size_t i = 0; !err && i < c->n_authority; i++)
-		err = conf_name(r, conf_item(r, n, i), "authority", &c->authority[i]);
+	for (size_t i = 0; i < c->n_authority; i++)
+		err = conf_first(err, conf_suffix(r, conf_item(r, n, i), "authority", &c->authority[i]));
 	return err;
 }
 
@@ -228,8 +229,8 @@ static int key_rebinding_except(struct conf_reader *r, yaml_node_t *n, void *int
 	struct conf *c = into;
 	int err = conf_items(
 		r, n, "except", SEQUENCE_MAX, sizeof(*c->private_ok), &c->private_ok, &c->n_private_ok);
-	for (size_t i = 0; !err && i < c->n_private_ok; i++)
-		err = conf_name(r, conf_item(r, n, i), "except", &c->private_ok[i]);
+	for (size_t i = 0; i < c->n_private_ok; i++)
+		err = conf_first(err, conf_suffix(r, conf_item(r, n, i), "except", &c->private_ok[i]));
 	return err;
 }
 
@@ -254,15 +255,16 @@ static int key_allow(struct conf_reader *r, yaml_node_t *n, void *into)
 	c->allow = arena_array(&c->arena, total, sizeof(*c->allow));
 	if (total > ALLOW_MAX || !c->allow)
 		return conf_bad(r, n, "at most %d networks", ALLOW_MAX);
+	int err = 0;
 	for (size_t i = 0; i < total; i++) {
 		const yaml_node_t *item = conf_node(r, n->data.sequence.items.start[i]);
 		const char *s = conf_scalar(item);
 		if (!s || !prefix_parse(s, &c->allow[i]))
-			return conf_bad(r, item,
+			err = conf_bad(r, item,
 				"\"%s\" is not a network; write 192.0.2.0/24 or 2001:db8::/32", s ? s : "");
 	}
 	c->n_allow = total;
-	return 0;
+	return err;
 }
 
 /* This machine, its private networks and its mesh. A resolver that answers everybody is a tool of attacks on
@@ -316,7 +318,7 @@ static int key_names_leases(struct conf_reader *r, yaml_node_t *n, void *into)
 }
 static int key_names_domain(struct conf_reader *r, yaml_node_t *n, void *into)
 {
-	return conf_name(r, n, "domain", &((struct local_source *)into)->domain);
+	return conf_suffix(r, n, "domain", &((struct local_source *)into)->domain);
 }
 
 static int key_names_from(struct conf_reader *r, yaml_node_t *n, void *into)
@@ -326,11 +328,13 @@ static int key_names_from(struct conf_reader *r, yaml_node_t *n, void *into)
 	struct conf *c = into;
 	int err = conf_items(
 		r, n, "names-from", NAMES_FROM_MAX, sizeof(*c->names_from), &c->names_from, &c->n_names_from);
-	for (size_t i = 0; !err && i < c->n_names_from; i++) {
+	for (size_t i = 0; i < c->n_names_from; i++) {
 		const yaml_node_t *item = conf_item(r, n, i);
-		err = conf_keys(r, item, keys, &c->names_from[i]);
-		if (!err && !c->names_from[i].path)
-			err = conf_bad(r, item, "\"hosts\" or \"leases\" is wanted here: a file or a folder");
+		int wrong = conf_keys(r, item, keys, &c->names_from[i]);
+		if (!wrong && !c->names_from[i].path)
+			wrong = conf_bad(
+				r, item, "\"hosts\" or \"leases\" is wanted here: a file or a folder");
+		err = conf_first(err, wrong);
 	}
 	return err;
 }
@@ -355,6 +359,18 @@ static int key_dns64(struct conf_reader *r, yaml_node_t *n, void *into)
 		"\"discover\"");
 }
 
+static bool has_key(struct conf_reader *r, const yaml_node_t *map, const char *name)
+{
+	if (map->type != YAML_MAPPING_NODE)
+		return true; /* that is what is wrong */
+	for (yaml_node_pair_t *p = map->data.mapping.pairs.start; p < map->data.mapping.pairs.top; p++) {
+		const char *key = conf_scalar(conf_node(r, p->key));
+		if (key && strcmp(key, name) == 0)
+			return true;
+	}
+	return false;
+}
+
 static int top_read(struct conf_reader *r)
 {
 	static const struct conf_key keys[] = { { "listen", key_listen }, { "upstreams", key_upstreams },
@@ -370,17 +386,20 @@ static int top_read(struct conf_reader *r)
 	struct conf *c = r->c;
 	const yaml_node_t *root = yaml_document_get_root_node(&r->doc);
 	if (!root)
-		return err_say(r->eb, ERR_MALFORMED, "%s: the file is empty; \"listen\" is needed at least",
-			r->file);
+		return conf_fault(r->faults, ERR_MALFORMED,
+			"%s: the file is empty; \"listen\" is needed at least", r->file);
 	c->mixed_case = true;
 	c->routes = arena_array(&c->arena, 1, sizeof(*c->routes));
 	if (!c->routes)
 		return conf_bad(r, root, "out of memory");
 	int err = conf_keys(r, root, keys, c);
+	if (!c->n_listen && !has_key(r, root, "listen"))
+		err = conf_first(
+			err, conf_bad(r, root, "\"listen\" is missing: say at which addresses to answer"));
 	if (err)
 		return err;
 	if (!c->n_listen)
-		return conf_bad(r, root, "\"listen\" is missing: say at which addresses to answer");
+		return conf_bad(r, root, "\"listen\" is empty: say at which addresses to answer");
 	if (c->keep_cache && !c->state)
 		return conf_bad(r, root, "\"keep-cache\" needs a folder: \"state\"");
 	err = allow_default(r, root);
@@ -397,17 +416,18 @@ static int top_read(struct conf_reader *r)
 /* The resolver would leave such an upstream out; who wrote it meant something else. */
 static int loops_check(const struct conf_reader *r)
 {
+	int err = 0;
 	const struct conf *c = r->c;
 	const struct resolver_config own = { .own = c->listen, .n_own = c->n_listen };
 	char text[ENDPOINT_TEXT];
 	for (size_t i = 0; i < c->n_routes; i++)
 		for (size_t j = 0; j < c->routes[i].n_upstreams; j++)
 			if (resolver_is_own(&own, &c->routes[i].upstreams[j].at))
-				return err_say(r->eb, ERR_MALFORMED,
+				err = conf_fault(r->faults, ERR_MALFORMED,
 					"%s: the upstream %s is where this resolver listens: it would ask "
 					"itself",
 					r->file, endpoint_format(&c->routes[i].upstreams[j].at, text));
-	return 0;
+	return err;
 }
 
 static int document_load(struct conf_reader *r, yaml_parser_t *parser)
@@ -417,7 +437,7 @@ static int document_load(struct conf_reader *r, yaml_parser_t *parser)
 	struct yaml_fault f = YAML_FAULT(parser);
 	char what[YAML_FAULT_TEXT];
 	yaml_fault_say(&f, r->text, r->len, what);
-	return err_say(r->eb, ERR_MALFORMED, "%s:%zu:%zu: %s", r->file, f.line, f.column, what);
+	return conf_fault(r->faults, ERR_MALFORMED, "%s:%zu:%zu: %s", r->file, f.line, f.column, what);
 }
 
 /* Keys after a "---" would be read by nobody. */
@@ -427,40 +447,12 @@ static int end_check(struct conf_reader *r, yaml_parser_t *parser)
 	if (err)
 		return err;
 	const yaml_node_t *root = yaml_document_get_root_node(&r->doc);
-	err = root ? err_say(r->eb, ERR_MALFORMED, "%s:%zu:%zu: a second document; all keys stand in one",
-			     r->file, r->doc.start_mark.line + 1, r->doc.start_mark.column + 1)
+	err = root ? conf_fault(r->faults, ERR_MALFORMED,
+			     "%s:%zu:%zu: a second document; all keys stand in one", r->file,
+			     r->doc.start_mark.line + 1, r->doc.start_mark.column + 1)
 		   : 0;
 	yaml_document_delete(&r->doc);
 	return err;
-}
-
-int conf_read(const char *file, const char *text, size_t len, struct conf *c, struct errbuf *eb)
-{
-	struct conf_reader r = { .file = file, .text = text, .len = len, .c = c, .eb = eb };
-	yaml_parser_t parser;
-	*c = (struct conf) { .block.pause_ms = CONF_PAUSE_MS };
-	if (!yaml_parser_initialize(&parser))
-		return err_say(eb, ERR_TOO_LARGE, "%s: out of memory", file);
-	yaml_parser_set_input_string(&parser, (const unsigned char *)text, len);
-	int err = document_load(&r, &parser);
-	if (!err) {
-		err = top_read(&r);
-		yaml_document_delete(&r.doc);
-	}
-	if (!err)
-		err = loops_check(&r);
-	if (!err)
-		err = end_check(&r, &parser);
-	yaml_parser_delete(&parser);
-	if (err)
-		conf_free(c);
-	return err;
-}
-
-void conf_free(struct conf *c)
-{
-	arena_free(&c->arena);
-	*c = (struct conf) { 0 };
 }
 
 static int record_add(const struct conf_record *rec, struct zone *z, struct errbuf *eb)
@@ -489,25 +481,75 @@ static int record_add(const struct conf_record *rec, struct zone *z, struct errb
 	return err ? err_say(eb, err, "out of memory") : 0;
 }
 
-struct zone *conf_zone(const char *file, const struct conf *c, struct errbuf *eb)
+/* NULL: said. */
+static struct zone *records_read(const char *file, const struct conf *c, struct conf_faults *faults)
 {
 	struct zone *z = zone_new();
 	struct errbuf why;
-	bool ok = z;
-	for (size_t i = 0; ok && i < c->n_authority; i++)
-		ok = !zone_add_authority(z, c->authority[i]);
-	for (size_t i = 0; ok && i < c->n_statics; i++)
-		ok = !zone_add_authority(z, c->statics[i]);
-	if (!ok)
-		err_say(eb, -ENOMEM, "out of memory for DNS records");
-	for (size_t i = 0; ok && i < c->n_records; i++) {
+	int err = z ? 0 : -ENOMEM;
+	for (size_t i = 0; !err && i < c->n_authority; i++)
+		err = c->authority[i] ? zone_add_authority(z, c->authority[i]) : 0;
+	for (size_t i = 0; !err && i < c->n_statics; i++)
+		err = zone_add_authority(z, c->statics[i]);
+	if (err)
+		conf_fault(faults, -ENOMEM, "out of memory for DNS records");
+	for (size_t i = 0; err != -ENOMEM && i < c->n_records; i++) {
 		const struct conf_record *rec = &c->records[i];
-		ok = !record_add(rec, z, &why);
-		if (!ok)
-			err_say(eb, why.code, "%s:%u:%u: %s", file, rec->line, rec->column, why.text);
+		int wrong = record_add(rec, z, &why);
+		if (wrong)
+			err = conf_fault(
+				faults, wrong, "%s:%u:%u: %s", file, rec->line, rec->column, why.text);
 	}
-	if (ok)
+	if (!err)
 		return z;
 	zone_put(z);
 	return NULL;
+}
+
+int conf_read_all(
+	const char *file, const char *text, size_t len, struct conf *c, struct buf *all, struct errbuf *eb)
+{
+	struct conf_faults faults = { .eb = eb, .all = all };
+	struct conf_reader r = { .file = file, .text = text, .len = len, .c = c, .faults = &faults };
+	yaml_parser_t parser;
+	*c = (struct conf) { .block.pause_ms = CONF_PAUSE_MS };
+	if (!yaml_parser_initialize(&parser))
+		return err_say(eb, ERR_TOO_LARGE, "%s: out of memory", file);
+	yaml_parser_set_input_string(&parser, (const unsigned char *)text, len);
+	int err = document_load(&r, &parser);
+	if (!err) {
+		err = top_read(&r);
+		yaml_document_delete(&r.doc);
+	}
+	if (!err)
+		err = loops_check(&r);
+	if (!err)
+		err = end_check(&r, &parser);
+	yaml_parser_delete(&parser);
+	if (err && all)
+		zone_put(records_read(file, c, &faults));
+	if (err)
+		conf_free(c);
+	return err;
+}
+
+int conf_read(const char *file, const char *text, size_t len, struct conf *c, struct errbuf *eb)
+{
+	return conf_read_all(file, text, len, c, NULL, eb);
+}
+
+void conf_free(struct conf *c)
+{
+	arena_free(&c->arena);
+	*c = (struct conf) { 0 };
+}
+
+struct zone *conf_zone_all(const char *file, const struct conf *c, struct buf *all, struct errbuf *eb)
+{
+	return records_read(file, c, &(struct conf_faults) { .eb = eb, .all = all });
+}
+
+struct zone *conf_zone(const char *file, const struct conf *c, struct errbuf *eb)
+{
+	return conf_zone_all(file, c, NULL, eb);
 }

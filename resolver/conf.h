@@ -65,10 +65,15 @@ struct conf {
 };
 /* file is for messages. 0 or an error "file:line:column: ..."; c is then empty. */
 int conf_read(const char *file, const char *text, size_t len, struct conf *c, struct errbuf *eb);
+/* The same; all: all that is wrong, a line for each of the first 50, in records too. */
+int conf_read_all(
+	const char *file, const char *text, size_t len, struct conf *c, struct buf *all, struct errbuf *eb);
 /* Of this machine, its links, a private network or a mesh: who may see the page. */
 bool conf_is_near(const struct addr *a);
 void conf_free(struct conf *c);
 /* The zone of records and authorities; NULL with a sentence. */
 struct zone *conf_zone(const char *file, const struct conf *c, struct errbuf *eb);
+struct zone *conf_zone_all(
+	const char *file, const struct conf *c, struct buf *all, struct errbuf *eb); /* all: as above */
 
 #endif

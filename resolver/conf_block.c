@@ -40,11 +40,12 @@ static int key_list_names(struct conf_reader *r, yaml_node_t *n, void *into)
 	struct conf_list *l = into;
 	struct errbuf eb;
 	int err = conf_items(r, n, "names", NAMES_MAX, sizeof(*l->names), &l->names, &l->n_names);
-	for (size_t i = 0; !err && i < l->n_names; i++) {
+	for (size_t i = 0; i < l->n_names; i++) {
 		const yaml_node_t *item = conf_item(r, n, i);
-		err = conf_string(r, item, "names", &l->names[i]);
-		if (!err && block_words_line(l->names[i], &eb))
-			err = conf_bad(r, item, "%s", eb.text);
+		int wrong = conf_string(r, item, "names", &l->names[i]);
+		if (!wrong && block_words_line(l->names[i], &eb))
+			wrong = conf_bad(r, item, "%s", eb.text);
+		err = conf_first(err, wrong);
 	}
 	return err;
 }
@@ -53,7 +54,7 @@ static int key_list_when(struct conf_reader *r, yaml_node_t *n, void *into)
 {
 	struct conf_list *l = into;
 	int err = conf_items(r, n, "when", WHEN_MAX, sizeof(*l->when), &l->when, &l->n_when);
-	for (size_t i = 0; !err && i < l->n_when; i++) {
+	for (size_t i = 0; i < l->n_when; i++) {
 		const yaml_node_t *item = conf_item(r, n, i);
 		const char *s = conf_scalar(item);
 		if (!s || !block_hours_parse(s, &l->when[i]))
@@ -74,7 +75,7 @@ static int list_check(
 		return conf_bad(
 			r, at, "the name of a list with a URL is one of a file too: a-z, 0-9, - and _");
 	for (size_t k = 0; k < i; k++)
-		if (strcmp(b->lists[k].name, l->name) == 0)
+		if (b->lists[k].name && strcmp(b->lists[k].name, l->name) == 0)
 			return conf_bad(r, at, "the list \"%s\" is there twice", l->name);
 	return 0;
 }
@@ -86,10 +87,10 @@ static int key_lists(struct conf_reader *r, yaml_node_t *n, void *into)
 		{ "when", key_list_when }, { 0 } };
 	struct conf_block *b = into;
 	int err = conf_items(r, n, "lists", BLOCK_LISTS_MAX, sizeof(*b->lists), &b->lists, &b->n_lists);
-	for (size_t i = 0; !err && i < b->n_lists; i++) {
+	for (size_t i = 0; i < b->n_lists; i++) {
 		const yaml_node_t *item = conf_item(r, n, i);
-		err = conf_keys(r, item, keys, &b->lists[i]);
-		err = err ? err : list_check(r, item, b, i);
+		int wrong = conf_keys(r, item, keys, &b->lists[i]);
+		err = conf_first(err, wrong ? wrong : list_check(r, item, b, i));
 	}
 	return err;
 }
@@ -105,7 +106,7 @@ static int key_group_clients(struct conf_reader *r, yaml_node_t *n, void *into)
 {
 	struct conf_group *g = into;
 	int err = conf_items(r, n, "clients", CLIENTS_MAX, sizeof(*g->clients), &g->clients, &g->n_clients);
-	for (size_t i = 0; !err && i < g->n_clients; i++) {
+	for (size_t i = 0; i < g->n_clients; i++) {
 		const yaml_node_t *item = conf_item(r, n, i);
 		const char *s = conf_scalar(item);
 		if (!s || !prefix_parse(s, &g->clients[i]))
@@ -118,7 +119,7 @@ static int key_group_clients(struct conf_reader *r, yaml_node_t *n, void *into)
 static uint32_t list_bit(const struct conf_block *b, const char *name)
 {
 	for (size_t i = 0; name && i < b->n_lists; i++)
-		if (strcmp(b->lists[i].name, name) == 0)
+		if (b->lists[i].name && strcmp(b->lists[i].name, name) == 0)
 			return UINT32_C(1) << i;
 	return 0;
 }
@@ -129,7 +130,7 @@ static int key_group_lists(struct conf_reader *r, yaml_node_t *n, void *into)
 	const char **names = NULL;
 	size_t total = 0;
 	int err = conf_items(r, n, "lists", BLOCK_LISTS_MAX, sizeof(*names), &names, &total);
-	for (size_t i = 0; !err && i < total; i++) {
+	for (size_t i = 0; i < total; i++) {
 		const yaml_node_t *item = conf_item(r, n, i);
 		uint32_t bit = list_bit(&r->c->block, conf_scalar(item));
 		if (!bit)
@@ -145,11 +146,12 @@ static int key_groups(struct conf_reader *r, yaml_node_t *n, void *into)
 		{ "lists", key_group_lists }, { 0 } };
 	struct conf_block *b = into;
 	int err = conf_items(r, n, "groups", GROUPS_MAX, sizeof(*b->groups), &b->groups, &b->n_groups);
-	for (size_t i = 0; !err && i < b->n_groups; i++) {
+	for (size_t i = 0; i < b->n_groups; i++) {
 		const yaml_node_t *item = conf_item(r, n, i);
-		err = conf_keys(r, item, keys, &b->groups[i]);
-		if (!err && (!b->groups[i].name || !b->groups[i].n_clients))
-			err = conf_bad(r, item, "a group needs a name and clients");
+		int wrong = conf_keys(r, item, keys, &b->groups[i]);
+		if (!wrong && (!b->groups[i].name || !b->groups[i].n_clients))
+			wrong = conf_bad(r, item, "a group needs a name and clients");
+		err = conf_first(err, wrong);
 	}
 	return err;
 }

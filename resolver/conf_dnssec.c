@@ -23,8 +23,8 @@ static int key_insecure(struct conf_reader *r, yaml_node_t *n, void *into)
 	struct conf *c = into;
 	int err = conf_items(
 		r, n, "insecure", INSECURE_MAX, sizeof(*c->insecure), &c->insecure, &c->n_insecure);
-	for (size_t i = 0; !err && i < c->n_insecure; i++)
-		err = conf_name(r, conf_item(r, n, i), "insecure", &c->insecure[i]);
+	for (size_t i = 0; i < c->n_insecure; i++)
+		err = conf_first(err, conf_suffix(r, conf_item(r, n, i), "insecure", &c->insecure[i]));
 	return err;
 }
 
@@ -56,5 +56,5 @@ int conf_dnssec_finish(struct conf_reader *r)
 			all[n++] = c->authority[i];
 	c->insecure = all;
 	c->n_insecure = n;
-	return all ? 0 : err_say(r->eb, -ENOMEM, "%s: out of memory", r->file);
+	return all ? 0 : conf_fault(r->faults, -ENOMEM, "%s: out of memory", r->file);
 }

@@ -53,8 +53,8 @@ static int key_page_names(struct conf_reader *r, yaml_node_t *n, void *into)
 	struct conf *c = into;
 	int err = conf_items(
 		r, n, "names", PAGE_NAMES_MAX, sizeof(*c->page_names), &c->page_names, &c->n_page_names);
-	for (size_t i = 0; !err && i < c->n_page_names; i++)
-		err = conf_name(r, conf_item(r, n, i), "names", &c->page_names[i]);
+	for (size_t i = 0; i < c->n_page_names; i++)
+		err = conf_first(err, conf_name(r, conf_item(r, n, i), "names", &c->page_names[i]));
 	return err;
 }
 
@@ -83,7 +83,7 @@ static int local_zone_read(
 {
 	const yaml_node_t *key = conf_node(r, p->key), *value = conf_node(r, p->value);
 	const char *word = conf_scalar(value);
-	int err = conf_name(r, key, "local-zones", &out->suffix);
+	int err = conf_suffix(r, key, "local-zones", &out->suffix);
 	*is_static = word && strcmp(word, "static") == 0;
 	if (err || *is_static || (word && resolver_word_parse(word, &out->word)))
 		return err;
@@ -106,18 +106,18 @@ int conf_local_zones_key(struct conf_reader *r, yaml_node_t *n, void *into)
 	c->statics = arena_array(&c->arena, total, sizeof(*c->statics));
 	if (total > LOCAL_ZONES_MAX || !c->local_zones || !c->statics)
 		return conf_bad(r, n, "at most %d local zones", LOCAL_ZONES_MAX);
+	int err = 0;
 	for (; p < n->data.mapping.pairs.top; p++) {
 		struct resolver_local_zone z = { 0 };
 		bool is_static;
-		int err = local_zone_read(r, p, &z, &is_static);
-		if (err)
-			return err;
-		if (is_static)
+		int wrong = local_zone_read(r, p, &z, &is_static);
+		if (!wrong && is_static)
 			c->statics[c->n_statics++] = z.suffix;
-		else
+		else if (!wrong)
 			c->local_zones[c->n_local_zones++] = z;
+		err = conf_first(err, wrong);
 	}
-	return 0;
+	return err;
 }
 
 /* The lists that are changed while it runs: they come after those of the file, and hold for everybody. */

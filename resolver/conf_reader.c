@@ -6,6 +6,22 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { LINES_MAX = 50 };
+
+int conf_fault(struct conf_faults *f, int code, const char *fmt, ...)
+{
+	struct errbuf one;
+	va_list ap;
+	va_start(ap, fmt);
+	vsnprintf(one.text, sizeof(one.text), fmt, ap);
+	va_end(ap);
+	if (!f->n++)
+		err_say(f->eb, code, "%s", one.text);
+	if (f->all && f->n <= LINES_MAX + 1) /* where memory is short the first is said */
+		(void)buf_printf(f->all, "%s\n", f->n > LINES_MAX ? "and more" : one.text);
+	return code;
+}
+
 int conf_bad(const struct conf_reader *r, const yaml_node_t *at, const char *fmt, ...)
 {
 	char text[256];
@@ -13,7 +29,7 @@ int conf_bad(const struct conf_reader *r, const yaml_node_t *at, const char *fmt
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	return err_say(r->eb, ERR_MALFORMED, "%s:%zu:%zu: %s", r->file, at->start_mark.line + 1,
+	return conf_fault(r->faults, ERR_MALFORMED, "%s:%zu:%zu: %s", r->file, at->start_mark.line + 1,
 		at->start_mark.column + 1, text);
 }
 
@@ -51,31 +67,38 @@ int conf_number(
 	return 0;
 }
 
+/* i: of the key at p; as many as there are: none has its name. */
+static int key_find(struct conf_reader *r, const yaml_node_t *k, const struct conf_key *keys, size_t *i)
+{
+	const char *name = conf_scalar(k);
+	const char *names[32] = { NULL };
+	for (*i = 0; keys[*i].name && (!name || strcmp(keys[*i].name, name) != 0); ++*i)
+		names[*i] = keys[*i].name;
+	if (keys[*i].name)
+		return 0;
+	const char *near = name ? text_nearest(name, names) : NULL;
+	return conf_bad(r, k, "unknown key \"%s\"%s%s%s", name ? name : "", near ? "; did you mean \"" : "",
+		near ? near : "", near ? "\"?" : "");
+}
+
 int conf_keys(struct conf_reader *r, const yaml_node_t *map, const struct conf_key *keys, void *into)
 {
 	uint64_t seen = 0;
+	int err = 0;
 	if (map->type != YAML_MAPPING_NODE)
 		return conf_bad(r, map, "\"key: value\" pairs are wanted here");
 	for (yaml_node_pair_t *p = map->data.mapping.pairs.start; p < map->data.mapping.pairs.top; p++) {
 		const yaml_node_t *k = conf_node(r, p->key);
-		const char *name = conf_scalar(k);
-		const char *names[32] = { NULL };
-		size_t i = 0;
-		for (; keys[i].name && (!name || strcmp(keys[i].name, name) != 0); i++)
-			names[i] = keys[i].name;
-		if (!keys[i].name) {
-			const char *near = name ? text_nearest(name, names) : NULL;
-			return conf_bad(r, k, "unknown key \"%s\"%s%s%s", name ? name : "",
-				near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
-		}
-		if (seen >> i & 1)
-			return conf_bad(r, k, "\"%s\" is given twice", name);
-		seen |= UINT64_C(1) << i;
-		int err = keys[i].read(r, conf_node(r, p->value), into);
-		if (err)
-			return err;
+		size_t i;
+		int wrong = key_find(r, k, keys, &i);
+		if (!wrong && seen >> i & 1)
+			wrong = conf_bad(r, k, "\"%s\" is given twice", keys[i].name);
+		else if (!wrong)
+			wrong = keys[i].read(r, conf_node(r, p->value), into);
+		seen |= keys[i].name ? UINT64_C(1) << i : 0;
+		err = conf_first(err, wrong);
 	}
-	return 0;
+	return err;
 }
 
 int conf_name(struct conf_reader *r, const yaml_node_t *n, const char *what, const char **out)
@@ -88,6 +111,15 @@ int conf_name(struct conf_reader *r, const yaml_node_t *n, const char *what, con
 		return conf_bad(r, n,
 			"\"%s\": clients ask for the ASCII form of such a name; write that (xn--...)", *out);
 	return dns_name_parse(*out, &name) ? 0 : conf_bad(r, n, "\"%s\" is not a domain name", *out);
+}
+
+int conf_suffix(struct conf_reader *r, const yaml_node_t *n, const char *what, const char **out)
+{
+	int err = conf_name(r, n, what, out);
+	if (!err && strpbrk(*out, " \t#"))
+		err = conf_bad(r, n,
+			"\"%s\" is not a domain name: no client asks for one with a blank or # in it", *out);
+	return err;
 }
 
 int conf_bool(const struct conf_reader *r, const yaml_node_t *n, const char *what, bool *out)

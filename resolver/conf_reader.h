@@ -6,14 +6,27 @@
 #include "resolver/conf.h"
 #include <yaml.h>
 
+/* What is wrong: the first in eb, all of it in `all`. */
+struct conf_faults {
+	struct errbuf *eb;
+	struct buf *all; /* a line for each, as many as have room; NULL: the first is enough */
+	size_t n;
+};
 struct conf_reader {
 	const char *file, *text;
 	size_t len; /* of text */
 	yaml_document_t doc;
 	struct conf *c;
-	struct errbuf *eb;
+	struct conf_faults *faults;
 };
-/* ERR_MALFORMED, said in eb. */
+/* Code, as err_say. */
+int conf_fault(struct conf_faults *f, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/* Whoever reads several things goes on behind a wrong one, and ends with this of the error so far and the next. */
+static inline int conf_first(int err, int next)
+{
+	return err ? err : next;
+}
+/* ERR_MALFORMED, said with its place. */
 int conf_bad(const struct conf_reader *r, const yaml_node_t *at, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 yaml_node_t *conf_node(struct conf_reader *r, int number);
@@ -28,7 +41,8 @@ int conf_number(struct conf_reader *r, const yaml_node_t *n, const char *what, s
 	uint64_t *out);
 int conf_name(struct conf_reader *r, const yaml_node_t *n, const char *what,
 	const char **out); /* a domain name as a client asks for it */
-
+/* The same, of a domain with all that is below it. */
+int conf_suffix(struct conf_reader *r, const yaml_node_t *n, const char *what, const char **out);
 int conf_bool(const struct conf_reader *r, const yaml_node_t *n, const char *what, bool *out);
 /* A list of at most max items: room for them, each of `size` bytes and zeroed, as *(void **)out. */
 int conf_items(struct conf_reader *r, const yaml_node_t *n, const char *what, size_t max, size_t size,

@@ -135,13 +135,14 @@ int conf_upstreams(struct conf_reader *r, yaml_node_t *n, struct resolver_route 
 	       count = 0;
 	struct resolver_upstream u[RESOLVER_UPSTREAMS_MAX], *kept;
 	struct given g;
+	int err = 0;
 	for (size_t i = 0; i < total; i++) {
 		yaml_node_t *item = list ? conf_item(r, n, i) : n;
-		int err = read_item(r, item, &g);
-		err = err ? err : upstreams_add(r, item, &g, u, &count);
-		if (err)
-			return err;
+		int wrong = read_item(r, item, &g);
+		err = conf_first(err, wrong ? wrong : upstreams_add(r, item, &g, u, &count));
 	}
+	if (err)
+		return err;
 	kept = arena_array(&r->c->arena, count, sizeof(*kept));
 	if (!kept)
 		return conf_bad(r, n, "out of memory");

@@ -218,6 +218,8 @@ static void reading_free(struct reading *r)
 	buf_free(&r->said);
 }
 
+static const char too_many[] = "more than 100000";
+
 /* What the log is told of it. */
 static void reading_say(const struct reading *r)
 {
@@ -226,7 +228,7 @@ static void reading_say(const struct reading *r)
 		log_warn("names of machines: %s", text + at);
 	if (r->err)
 		log_error("names of machines: %s; the names stay as they were",
-			r->err == -ENOMEM ? "out of memory" : "more than 100000");
+			r->err == -ENOMEM ? "out of memory" : too_many);
 	else
 		log_info("%zu names of machines out of files", r->n);
 }
@@ -434,6 +436,18 @@ struct local_names *local_names_read(
 	err_say(eb, -ENOMEM, "out of memory for names of machines");
 	local_names_close(x);
 	return NULL;
+}
+
+bool local_names_check(const struct local_source *sources, size_t n, struct buf *said)
+{
+	const struct local_names x = { .sources = (struct local_source *)(uintptr_t)sources, .n_sources = n };
+	struct reading r = { 0 };
+	files_read(&x, &r);
+	bool ok = r.err != -ENOMEM && (!r.said.len || buf_append(said, buf_data(&r.said), r.said.len));
+	if (r.err == ERR_TOO_LARGE)
+		ok = ok && buf_append(said, too_many, sizeof(too_many));
+	reading_free(&r);
+	return ok;
 }
 
 bool local_names_watch(struct local_names *x, struct loop *l, const struct local_watch *w)

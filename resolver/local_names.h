@@ -5,6 +5,7 @@
 #ifndef RW_RESOLVER_LOCAL_NAMES_H
 #define RW_RESOLVER_LOCAL_NAMES_H
 
+#include "mesh/base/buf.h"
 #include "mesh/os/loop.h"
 #include "resolver/resolver.h"
 
@@ -18,6 +19,8 @@ struct local_names;
  * when they are watched, and has no names until it can. NULL with a sentence: memory is short. */
 struct local_names *local_names_read(
 	struct zone *z, const struct local_source *sources, size_t n, struct errbuf *eb);
+/* Appends to said, each with its zero, what of them cannot be read. false: memory is short. */
+bool local_names_check(const struct local_source *sources, size_t n, struct buf *said);
 struct local_watch {
 	uint64_t every_ms; /* how often it is looked whether they changed, 0 = 2 s */
 	/* From the loop: z is in the place of the zone before, whose references the owner gives back. It may close these

@@ -94,6 +94,7 @@ struct program {
 	int exit_code;		     /* of a failure; 0: EXIT_FAILURE */
 	const char *blocked;	     /* the name to look for; NULL: serve */
 	const struct man_verb *verb; /* the word of the command line; NULL: none */
+	struct buf wrong;	     /* in the configuration, a line for each mistake */
 	bool said;		     /* what was asked for: exit_code is the answer */
 };
 
@@ -113,11 +114,22 @@ static int certificates_check(const struct conf *c, struct errbuf *eb)
 }
 
 /* --check: what is in the lists as well. */
-static int check(const struct program *p, const struct conf *c, struct errbuf *eb)
+static int check(struct program *p, const struct conf *c, struct errbuf *eb)
 {
-	struct buf out = { 0 };
+	struct buf out = { 0 }, said = { 0 };
 	int err = blocker_check(&c->block, &out, eb);
-	err = err ? err : certificates_check(c, eb);
+	if (err) /* and what is said below as well */
+		buf_printf(&p->wrong, "%s\n", eb->text);
+	int err2 = certificates_check(c, eb);
+	if (err2)
+		buf_printf(&p->wrong, "%s\n", eb->text);
+	err = err ? err : err2;
+	if (!local_names_check(c->names_from, c->n_names_from, &said))
+		fputs("ropewalk-resolver: memory is too short to read names of machines\n", stderr);
+	for (size_t at = 0; at < said.len; at += strlen((const char *)buf_data(&said) + at) + 1)
+		fprintf(stderr, "ropewalk-resolver: names of machines: %s\n",
+			(const char *)buf_data(&said) + at);
+	buf_free(&said);
 	if (!err)
 		printf("%s%s: configuration is right\n", out.len ? buf_cstr(&out) : "", p->o.config);
 	buf_free(&out);
@@ -179,7 +191,7 @@ static int resolver_run(struct program *p, struct errbuf *eb)
 	struct running s = { .config = p->o.config, .json = p->o.json };
 	struct conf c;
 	struct zone *z;
-	int err = running_config_read(p->o.config, &c, &z, eb);
+	int err = running_config_read(p->o.config, &c, &z, &p->wrong, eb);
 	if (err) {
 		p->exit_code = p->o.check || p->blocked ? EXIT_FAILURE : EXIT_CONFIG;
 		return err;
@@ -209,6 +221,18 @@ static int drop_rights(const struct program *p, struct errbuf *eb)
 	const char *const places[] = { p->o.config };
 	privilege_hide_memory();
 	return privilege_drop(needs, ARRAY_LEN(needs), places, ARRAY_LEN(places), eb);
+}
+
+/* All that is wrong, or, where there is no list of it, why it ended. */
+static void failure_print(struct program *p, const struct errbuf *eb)
+{
+	const char *line = p->wrong.len ? buf_cstr(&p->wrong) : NULL;
+	if (!line)
+		fprintf(stderr, "ropewalk-resolver: %s\n", eb->text);
+	for (size_t n; line && *line; line += n + (line[n] == '\n')) {
+		n = strcspn(line, "\n");
+		fprintf(stderr, "ropewalk-resolver: %.*s\n", (int)n, line);
+	}
 }
 
 static bool asks_for_text(const struct options *o)
@@ -330,6 +354,7 @@ int main(int argc, char **argv)
 	else if (!asks_for_text(&p.o) && !(err = drop_rights(&p, &eb)))
 		err = resolver_run(&p, &eb);
 	if (err)
-		fprintf(stderr, "ropewalk-resolver: %s\n", eb.text);
+		failure_print(&p, &eb);
+	buf_free(&p.wrong);
 	return p.said ? p.exit_code : !err ? EXIT_SUCCESS : p.exit_code ? p.exit_code : EXIT_FAILURE;
 }

@@ -13,16 +13,17 @@
 
 enum { CONF_MAX = 16 << 20 };
 
-int running_config_read(const char *config, struct conf *c, struct zone **z, struct errbuf *eb)
+int running_config_read(
+	const char *config, struct conf *c, struct zone **z, struct buf *all, struct errbuf *eb)
 {
 	struct buf text = { 0 };
 	int err = file_read_given(config, CONF_MAX, false, &text, eb);
 	if (!err)
-		err = conf_read(config, (const char *)buf_data(&text), text.len, c, eb);
+		err = conf_read_all(config, (const char *)buf_data(&text), text.len, c, all, eb);
 	buf_free(&text);
 	if (err)
 		return err;
-	*z = conf_zone(config, c, eb);
+	*z = conf_zone_all(config, c, all, eb);
 	if (*z)
 		return 0;
 	conf_free(c);
@@ -164,7 +165,7 @@ static void read_anew(void *arg)
 	struct running *s = arg;
 	struct reload *x = &s->reload;
 	struct errbuf why = { 0 };
-	x->err = running_config_read(s->config, &x->conf, &x->zone, &why);
+	x->err = running_config_read(s->config, &x->conf, &x->zone, NULL, &why);
 	if (!x->err) {
 		x->names = local_names_read(x->zone, x->conf.names_from, x->conf.n_names_from, &why);
 		if (x->names)

@@ -49,7 +49,8 @@ struct running {
 	struct reload reload;
 };
 /* The configuration and its zone; both are the caller's. */
-int running_config_read(const char *config, struct conf *c, struct zone **z, struct errbuf *eb);
+int running_config_read(
+	const char *config, struct conf *c, struct zone **z, struct buf *all, struct errbuf *eb);
 /* All of c but the lists, the zone, and the names in it, into what runs. names are taken over; an error: they are the
  * caller's still, and holds says in words what of c is in force, "" for nothing. */
 enum { RUNNING_HOLDS = 192 };

@@ -10,6 +10,7 @@
 #include <setjmp.h>
 #include <cmocka.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define LISTEN "listen: 127.0.0.1:5300\n"
@@ -200,6 +201,76 @@ static void test_errors(void **state)
 		if (!err != !rows[i].want || (err && !strstr(eb.text, rows[i].want)))
 			fail_msg("row %zu: %d %s", i, err, eb.text);
 	}
+}
+
+/* All that is wrong at once, each with its place, and the first as what is said alone. */
+static void test_all_errors(void **state)
+{
+	static const char text[] =
+		"lisen: 127.0.0.1\n" /* 1 */
+		"ttl: soon\n"
+		"upstreams: [ 1.1.1.1, one, two ]\n"
+		"routes: { \"#\": 1.1.1.1, a b: 1.1.1.1, a..b: 1.1.1.1, c.d: me }\n"
+		"records:\n" /* 5 */
+		"  - { name: a.b, value: x }\n"
+		"  - { name: a.b }\n"
+		"  - { nam: a.b, value: 1.2.3.4 }\n"
+		"  - { name: c.b, type: MX, value: x y z }\n"
+		"allow: [ 10.0.0.0/8, here, there ]\n" /* 10 */
+		"authority: [ \"x y\", ok.test ]\n"
+		"names-from: [ { domain: lan }, { hosts: /h, domain: \"#\" } ]\n"
+		"local-zones: { a.test: maybe, b.test: static, c.test: never }\n"
+		"blocking:\n"
+		"  lists: [ { nam: x, file: /f }, { name: y, file: /f, when: [ noon ] } ]\n" /* 15 */
+		"  groups: [ { name: g, clients: [ pc ] } ]\n"
+		"  ttl: 0\n"
+		"dnssec: { validate: maybe, insecure: [ \"#\" ] }\n"
+		"ttl: 7\n";
+	static const char *const want[] = { "f:1:1: unknown key \"lisen\"; did you mean \"listen\"?",
+		"f:2:6: ttl: a number", "f:3:23: \"one\"", "f:3:28: \"two\"",
+		"f:4:11: \"#\" is not a domain name: no client asks for one with a blank or # in it",
+		"f:4:25: \"a b\" is not a domain name: no", "f:4:39: \"a..b\"", "f:4:59: \"me\"",
+		"f:7:5: a record needs", "f:8:7: unknown key \"nam\"", "f:10:22: \"here\"",
+		"f:10:28: \"there\"", "f:11:14: \"x y\" is not", "f:12:15: \"hosts\" or",
+		"f:12:53: \"#\" is not", "f:13:24: \"maybe\"", "f:13:55: \"never\"",
+		"f:15:14: unknown key \"nam\"", "f:15:63: \"noon\"", "f:16:35: \"pc\"", "f:17:8: ttl",
+		"f:18:21: validate", "f:18:40: \"#\"", "f:19:1: \"ttl\" is given twice",
+		"f:1:1: \"listen\" is missing", "f:6:5: \"x\" is not an address", "f:9:5: \"x y z\" is not" };
+	struct buf all = { 0 };
+	struct errbuf eb = { 0 };
+	struct conf c;
+	size_t n = 0;
+	(void)state;
+	assert_int_equal(conf_read_all("f", text, strlen(text), &c, &all, &eb), ERR_MALFORMED);
+	assert_string_equal(eb.text, want[0]);
+	char *copy = strdup(buf_cstr(&all)), *rest = NULL;
+	for (char *line = strtok_r(copy, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest), n++)
+		if (n >= ARRAY_LEN(want) || strncmp(line, want[n], strlen(want[n])) != 0)
+			fail_msg("line %zu: %s", n, line);
+	assert_int_equal(n, ARRAY_LEN(want));
+	free(copy);
+	buf_free(&all);
+}
+
+/* There can be very many: so many lines, and no more. */
+static void test_many_errors(void **state)
+{
+	struct buf text = { 0 }, all = { 0 };
+	struct errbuf eb = { 0 };
+	struct conf c;
+	size_t lines = 0;
+	(void)state;
+	assert_true(buf_printf(&text, LISTEN "allow:\n"));
+	for (int i = 0; i < 1000; i++)
+		assert_true(buf_printf(&text, "  - here\n"));
+	assert_int_equal(conf_read_all("f", buf_cstr(&text), text.len, &c, &all, &eb), ERR_MALFORMED);
+	for (const char *p = buf_cstr(&all); (p = strchr(p, '\n')); p++)
+		lines++;
+	assert_int_equal(lines, 51);
+	assert_non_null(strstr(buf_cstr(&all), "f:52:5: \"here\" is not a network; write 192.0.2.0/24 or "
+					       "2001:db8::/32\nand more\n"));
+	buf_free(&text);
+	buf_free(&all);
 }
 
 /* One by name is as many as it has addresses; pins stand before or after. */
@@ -529,7 +600,8 @@ static void test_reason(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_errors), cmocka_unit_test(test_values),
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_errors), cmocka_unit_test(test_all_errors),
+		cmocka_unit_test(test_many_errors), cmocka_unit_test(test_values),
 		cmocka_unit_test(test_secure), cmocka_unit_test(test_blocking),
 		cmocka_unit_test(test_wildcard), cmocka_unit_test(test_networks), cmocka_unit_test(test_txt),
 		cmocka_unit_test(test_rdata_text), cmocka_unit_test(test_present),

@@ -86,7 +86,7 @@ static void world_begin(void)
 	world.s.config = world.config;
 	world.s.socket = world.sock;
 	world.s.loop = loop_new();
-	if (!world.s.loop || running_config_read(world.config, &c, &z, &eb) ||
+	if (!world.s.loop || running_config_read(world.config, &c, &z, NULL, &eb) ||
 		serve_open(&world.s, &c, z, &eb) || page_endpoints(world.s.page, &world.page, 1) != 1 ||
 		atexit(world_end) != 0) {
 		fprintf(stderr, "%s\n", eb.text);

@@ -209,7 +209,7 @@ static void start(void)
 	struct zone *z;
 	struct errbuf eb = { 0 };
 	world.s = (struct running) { .config = world.config, .loop = world.loop };
-	if (running_config_read(world.config, &c, &z, &eb))
+	if (running_config_read(world.config, &c, &z, NULL, &eb))
 		return;
 	world.open = !serve_open(&world.s, &c, z, &eb);
 	if (!world.open)

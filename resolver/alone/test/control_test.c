@@ -287,6 +287,26 @@ static void test_check(void **state)
 	file_write(&p, "conf.yaml", "listen: 127.0.0.1:0\nupstream-authorities: /nonexistent.pem\n");
 	assert_int_equal(program_tell(&p, out, sizeof(out), words), 1);
 	assert_non_null(strstr(out, "read the authorities in /nonexistent.pem"));
+	file_write(&p, "conf.yaml",
+		"listen: 127.0.0.1:0\nupstream-authorities: /nonexistent.pem\n"
+		"blocking: { lists: [ { name: ads, file: /nonexistent.ads } ] }\n"
+		"names-from: [ { hosts: /nonexistent.hosts } ]\n");
+	assert_int_equal(program_tell(&p, out, sizeof(out), words), 1);
+	assert_non_null(strstr(out, "names of machines: open /nonexistent.hosts: No such file"));
+	assert_non_null(strstr(out, "read the authorities in /nonexistent.pem"));
+	assert_non_null(strstr(out, "/nonexistent.ads"));
+	/* It may come: who serves begins without it, and says the same. */
+	file_write(&p, "conf.yaml", "listen: 127.0.0.1:0\nnames-from: [ { leases: /nonexistent.leases } ]\n");
+	assert_int_equal(program_tell(&p, out, sizeof(out), words), 0);
+	assert_non_null(strstr(out, "names of machines: open /nonexistent.leases: No such file"));
+	assert_non_null(strstr(out, "configuration is right"));
+	/* All at once. */
+	file_write(&p, "conf.yaml", "listen: here\nttl: soon\nrecords: [ { name: a.b, value: x } ]\n");
+	assert_int_equal(program_tell(&p, out, sizeof(out), words), 1);
+	assert_non_null(strstr(out, "conf.yaml:1:9: \"here\""));
+	assert_non_null(strstr(out, "\nropewalk-resolver: "));
+	assert_non_null(strstr(out, "conf.yaml:2:6: ttl"));
+	assert_non_null(strstr(out, "conf.yaml:3:12: \"x\""));
 	program_stop(&p);
 }
 

@@ -171,7 +171,8 @@ const struct member *registry_map_received(struct registry *r, const struct ctl_
 	buf_free(&json);
 	m = fleet_by_key(&r->fleet, &rq->node);
 	const char *hostname = heard ? registry_hostname(&rq->hostinfo) : "";
-	if (m && *hostname && strcmp(hostname, m->hostname) != 0)
+	/* Whose key has ended keeps its name, and takes none that somebody may want. */
+	if (m && *hostname && !member_is_expired(m, now_ms) && strcmp(hostname, m->hostname) != 0)
 		registry_host_renamed(r, m->id, hostname);
 	return fleet_by_key(&r->fleet, &rq->node);
 }

@@ -106,9 +106,21 @@ static void test_facts(void **state)
 	m = registry_map_received(&x->r, &rq, &machine, NOW);
 	assert_string_equal(m->name, "other-box");
 	assert_int_equal(x->identity, 2);
+
+	/* who is shut out takes no name, and his endpoints are kept for when he is let in again */
+	registry_node_expire(&x->r, 1, NOW, NOW, desk_waits(x));
+	assert_int_equal(desk_outcome(x), 0);
+	rq.hostinfo.hostname = "payroll";
+	rq.endpoints.v = &(struct endpoint) { .ip = ep.ip, .port = 7 };
+	m = registry_map_received(&x->r, &rq, &machine, NOW + 1);
+	assert_int_equal(m->endpoints.v[0].port, 7);
+	assert_string_equal(m->name, "other-box");
+	registry_node_expire(&x->r, 1, FLEET_NO_TIME, NOW, desk_waits(x));
+	assert_int_equal(desk_outcome(x), 0);
+	assert_string_equal(registry_map_received(&x->r, &rq, &machine, NOW + 2)->name, "payroll");
 	rq.read_only = true;
 	rq.hostinfo.hostname = "x";
-	assert_string_equal(registry_map_received(&x->r, &rq, &machine, NOW)->name, "other-box");
+	assert_string_equal(registry_map_received(&x->r, &rq, &machine, NOW)->name, "payroll");
 	memset(rq.node.b, 9, KEY_LEN);
 	assert_null(registry_map_received(&x->r, &rq, &machine, NOW));
 }

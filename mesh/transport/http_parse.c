@@ -73,6 +73,17 @@ static int on_value(http_parser *p, const char *at, size_t len)
 	return add_text(h, at, len) ? 0 : http_parse_fail(h, ERR_TOO_LARGE);
 }
 
+/* A request names one host: doors ask which it is, and who reads it may take the other (RFC 9112 3.2). */
+static bool host_is_one(const struct http_head *h, const char *host)
+{
+	const char *at = h->method ? strstr(h->target, "://") : NULL;
+	if (!at || !host || h->target[0] == '/')
+		return true;
+	at += 3;
+	size_t len = strcspn(at, "/?#");
+	return strlen(host) == len && strncasecmp(at, host, len) == 0;
+}
+
 static int on_headers(http_parser *p)
 {
 	struct http_parse *h = owner(p);
@@ -89,15 +100,21 @@ static int on_headers(http_parser *p)
 		.upgrade = p->upgrade,
 		.content_length = p->content_length == UINT64_MAX ? -1 : (int64_t)p->content_length,
 	};
+	const char *host = NULL;
 	for (size_t i = 0; i < h->n_headers; i++) {
 		h->head.headers[i] = (struct http_header) { text + h->name_at[i], text + h->value_at[i] };
 		/* Whom the parser lets through here, a proxy in front may have understood (RFC 9112 5.1). */
 		if (strchr(h->head.headers[i].name, ' '))
 			return http_parse_fail(h, ERR_MALFORMED);
+		if (p->type != HTTP_REQUEST || strcasecmp(h->head.headers[i].name, "Host") != 0)
+			continue;
+		if (host)
+			return http_parse_fail(h, ERR_MALFORMED);
+		host = h->head.headers[i].value;
 	}
 	/* RFC 9110 15: three digits */
 	bool no_status = p->type == HTTP_RESPONSE && p->status_code < 100;
-	if (p->http_major != 1 || no_status || !coding_understood(h, p))
+	if (p->http_major != 1 || no_status || !coding_understood(h, p) || !host_is_one(&h->head, host))
 		return http_parse_fail(h, ERR_MALFORMED);
 	if (p->type == HTTP_REQUEST && p->method == HTTP_CONNECT)
 		return http_parse_fail(h, ERR_UNSUPPORTED);

@@ -57,6 +57,14 @@ static void test_messages(void **state)
 		{ TEXT(POST "Content-Length: 1\r\nContent-Length: 1\r\n\r\na"), -1 },
 		{ TEXT(POST "Content-Length: 1\r\nContent-Length: 2\r\n\r\nab"), -1 },
 		{ TEXT(POST "Content-Length: 1,1\r\n\r\na"), -1 },
+		/* Two hosts: each who reads it may take the other. */
+		{ TEXT("GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"), -1 },
+		{ TEXT("GET / HTTP/1.1\r\nHost: a\r\nhost: a\r\n\r\n"), -1 },
+		{ TEXT("GET http://b/ HTTP/1.1\r\nHost: a\r\n\r\n"), -1 },
+		{ TEXT("GET http://a.b HTTP/1.1\r\nHost: a\r\n\r\n"), -1 },
+		{ TEXT("GET http://A:80?x HTTP/1.1\r\nHost: a:80\r\n\r\n"), 0 },
+		{ TEXT("GET http://a/ HTTP/1.0\r\n\r\n"), 0 },
+		{ TEXT("GET /?http://b/ HTTP/1.1\r\nHost: a\r\n\r\n"), 0 },
 		/* Spaces inside a length: CVE-2018-7159. */
 		{ TEXT(POST "Content-Length: 1 2\r\n\r\nab"), -1 },
 		{ TEXT(POST "Content-Length: +1\r\n\r\na"), -1 },

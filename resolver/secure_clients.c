@@ -6,8 +6,8 @@
  * it in tcp_message_ms, or lets answers lie. Answers are padded (RFC 8467 4.2) where the question had EDNS. */
 #include "resolver/secure_clients.h"
 #include "resolver/listen.h"
-#include "resolver/slots.h"
 
+#include "mesh/base/slots.h"
 #include "mesh/os/acceptor.h"
 #include "mesh/os/sock.h"
 #include <errno.h>
@@ -304,7 +304,9 @@ static struct slot_holder holder_of(const void *arg, unsigned slot)
 static unsigned slot_get(struct resolver_server *s, const struct endpoint *from)
 {
 	struct secure_clients *all = s->secure;
-	const struct slots slots = { SECURE_CLIENTS, SECURE_PER_CLIENT, holder_of, all };
+	const struct slots slots = {
+		.n = SECURE_CLIENTS, .each = SECURE_PER_CLIENT, .look = holder_of, .arg = all
+	};
 	unsigned slot = slots_choose(&slots, &from->ip);
 	if (slot < SECURE_CLIENTS && all->clients[slot]) {
 		s->stats.tcp_evicted++;

@@ -2,9 +2,9 @@
 #include "resolver/server.h"
 
 #include "mesh/base/buf.h"
+#include "mesh/base/slots.h"
 #include "mesh/os/acceptor.h"
 #include "mesh/os/sock.h"
-#include "resolver/slots.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -203,7 +203,9 @@ static struct slot_holder holder_of(const void *arg, unsigned slot)
 /* A slot that is free now, or STREAMS_MAX. */
 static unsigned slot_get(struct resolver_server *s, const struct endpoint *from)
 {
-	const struct slots all = { STREAMS_MAX, STREAMS_PER_CLIENT, holder_of, s };
+	const struct slots all = {
+		.n = STREAMS_MAX, .each = STREAMS_PER_CLIENT, .look = holder_of, .arg = s
+	};
 	unsigned slot = slots_choose(&all, &from->ip);
 	if (slot < STREAMS_MAX && s->streams[slot]) {
 		s->stats.tcp_evicted++;

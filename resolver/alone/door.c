@@ -1,6 +1,7 @@
 #include "resolver/alone/door.h"
 
 #include "mesh/base/log.h"
+#include "mesh/base/slots.h"
 #include "mesh/os/acceptor.h"
 #include "mesh/os/file.h"
 #include "mesh/os/sock.h"
@@ -20,8 +21,8 @@ struct door {
 	char path[PATH_MAX]; /* "": TCP */
 	struct endpoint at;
 	struct acceptor *acceptor;
-	struct door_guest *guests;
-	size_t n_guests;
+	struct door_guest *guests[DOOR_GUESTS_MAX]; /* NULL: a free place */
+	uint64_t uses;
 	struct log_limit refusals;
 };
 
@@ -51,6 +52,7 @@ static void request_received(
 	struct door_request r = {
 		.guest = http_conn_data(c), .head = head, .path = path, .body = body, .len = len
 	};
+	r.guest->used = ++d->uses;
 	if (http_target_path(head, path, sizeof(path)))
 		d->o.asked(d->o.arg, &r);
 	else
@@ -60,14 +62,32 @@ static void request_received(
 static void connection_gone(void *arg, struct http_server_conn *c)
 {
 	struct door *d = arg;
-	struct door_guest *gone = http_conn_data(c), **at = &d->guests;
+	struct door_guest *gone = http_conn_data(c);
 	if (gone->waits)
 		gone->waits->forget(gone->waits);
-	while (*at != gone)
-		at = &(*at)->next;
-	*at = gone->next;
-	d->n_guests--;
+	d->guests[gone->slot] = NULL;
 	free(gone);
+}
+
+static struct slot_holder holder_of(const void *arg, unsigned slot)
+{
+	const struct door *d = arg;
+	const struct door_guest *g = d->guests[slot];
+	return g ? (struct slot_holder) { .ip = &g->from, .owed = g->waits, .used = g->used }
+		 : (struct slot_holder) { 0 };
+}
+
+/* A place that is free now, or DOOR_GUESTS_MAX. */
+static unsigned place_get(struct door *d, const struct addr *from)
+{
+	const struct slots all = { .n = DOOR_GUESTS_MAX,
+		.each = *d->path ? DOOR_GUESTS_MAX : DOOR_GUESTS_EACH,
+		.look = holder_of,
+		.arg = d };
+	unsigned slot = slots_choose(&all, from);
+	if (slot < DOOR_GUESTS_MAX && d->guests[slot])
+		http_server_close(d->guests[slot]->conn, false);
+	return slot;
 }
 
 static void guest_take(void *arg, int fd, const struct endpoint *from)
@@ -80,7 +100,8 @@ static void guest_take(void *arg, int fd, const struct endpoint *from)
 		.body_cap = BODY_MAX,
 		.idle_ms = IDLE_MS };
 	bool welcome = *d->path || !d->o.welcome || d->o.welcome(d->o.arg, &from->ip);
-	struct door_guest *g = welcome && d->n_guests < DOOR_GUESTS_MAX ? calloc(1, sizeof(*g)) : NULL;
+	unsigned slot = welcome ? place_get(d, &from->ip) : DOOR_GUESTS_MAX;
+	struct door_guest *g = slot < DOOR_GUESTS_MAX ? calloc(1, sizeof(*g)) : NULL;
 	if (!g)
 		close(fd);
 	else
@@ -94,9 +115,9 @@ static void guest_take(void *arg, int fd, const struct endpoint *from)
 	}
 	g->door = d;
 	g->from = from->ip;
-	g->next = d->guests;
-	d->guests = g;
-	d->n_guests++;
+	g->slot = slot;
+	g->used = ++d->uses;
+	d->guests[slot] = g;
 	http_conn_data_set(g->conn, g);
 }
 
@@ -158,8 +179,9 @@ void door_close(struct door *d)
 {
 	if (!d)
 		return;
-	while (d->guests)
-		http_server_close(d->guests->conn, true);
+	for (size_t i = 0; i < DOOR_GUESTS_MAX; i++)
+		if (d->guests[i])
+			http_server_close(d->guests[i]->conn, true);
 	acceptor_free(d->acceptor);
 	close(d->fd);
 	if (*d->path)

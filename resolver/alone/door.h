@@ -1,19 +1,21 @@
 /* A socket at which HTTP/1.1 is spoken: one of the machine's own (a path) or of the network near. Connections are
- * bounded; each asks one thing at a time. */
+ * bounded, of the network for one address too, and each asks one thing at a time. Who comes when all places are taken has that of
+ * whoever has asked nothing for the longest. */
 #ifndef RW_RESOLVER_ALONE_DOOR_H
 #define RW_RESOLVER_ALONE_DOOR_H
 
 #include "mesh/transport/http.h"
 
-enum { DOOR_GUESTS_MAX = 64, DOOR_PATH_MAX = 256 };
+enum { DOOR_GUESTS_MAX = 64, DOOR_GUESTS_EACH = 16, DOOR_PATH_MAX = 256 };
 struct door;
 /* At the head of what an answer is made in. Who answers sets door_guest.waits to NULL first. */
 struct door_waiting {
 	void (*forget)(struct door_waiting *w); /* the guest has gone: there is nobody to answer */
 };
 struct door_guest {
-	struct door_guest *next;
 	struct door *door;
+	unsigned slot;
+	uint64_t used; /* in the order of last requests */
 	struct http_server_conn *conn;
 	struct addr from;	    /* of the network; all zero: the machine's own socket */
 	struct door_waiting *waits; /* for an answer that takes time; NULL: for nothing */

@@ -7,6 +7,7 @@
 #include "mesh/node/serve/peer_api.h"
 #include "mesh/base/err.h"
 #include "mesh/base/log.h"
+#include "mesh/base/slots.h"
 #include "mesh/base/text.h"
 #include "mesh/node/serve/exit_dns.h"
 #include "mesh/node/serve/sharing.h"
@@ -37,11 +38,13 @@ struct peer_listener {
 	struct acceptor *acceptor;
 };
 struct peer_conn {
-	struct peer_conn *next;
 	struct peer_api *api;
 	struct http_server_conn *http;
 	struct endpoint from;
 	int64_t peer;
+	struct addr name; /* the peer's first address, whichever it comes from */
+	unsigned slot;
+	uint64_t used;		   /* in the order of last requests */
 	struct exit_dns *question; /* its answer is what the connection waits for; NULL: none */
 };
 struct peer_api {
@@ -52,7 +55,8 @@ struct peer_api {
 	char ifname[64];
 	struct peer_listener listeners[FAMILIES]; /* IPv4, IPv6 */
 	struct loop_timer *again;		  /* a listener is missing */
-	struct peer_conn *conns;
+	struct peer_conn *conns[CONNS_MAX];	  /* NULL: a free place */
+	uint64_t uses;
 	struct log_limit said;
 	uint64_t paused; /* listeners, for want of descriptors or memory */
 };
@@ -260,6 +264,7 @@ static bool route_request(
 	struct peer_api *p = c->api;
 	char path[PATH_BYTES];
 	bool known = false;
+	c->used = ++p->uses;
 	struct peer_request r = { .api = p,
 		.conn = c,
 		.head = head,
@@ -308,22 +313,29 @@ static void request_received(void *arg, struct http_server_conn *http, const str
 static void connection_gone(void *arg, struct http_server_conn *http)
 {
 	struct peer_api *p = arg;
-	struct peer_conn *gone = http_conn_data(http), **at = &p->conns;
-	while (*at != gone)
-		at = &(*at)->next;
-	*at = gone->next;
+	struct peer_conn *gone = http_conn_data(http);
+	p->conns[gone->slot] = NULL;
 	exit_dns_cancel(gone->question);
 	free(gone);
 }
 
-static bool has_place_for(const struct peer_api *p, int64_t peer)
+static struct slot_holder holder_of(const void *arg, unsigned slot)
 {
-	size_t all = 0, of_this = 0;
-	for (const struct peer_conn *c = p->conns; c; c = c->next) {
-		all++;
-		of_this += c->peer == peer;
-	}
-	return all < CONNS_MAX && of_this < CONNS_OF_A_PEER;
+	const struct peer_conn *c = ((const struct peer_api *)arg)->conns[slot];
+	return c ? (struct slot_holder) { .ip = &c->name, .owed = c->question, .used = c->used }
+		 : (struct slot_holder) { 0 };
+}
+
+/* A place that is free now, or CONNS_MAX. A few peers that say nothing keep no other out. */
+static unsigned place_get(struct peer_api *p, const struct addr *name)
+{
+	const struct slots all = {
+		.n = CONNS_MAX, .each = CONNS_OF_A_PEER, .apart = true, .look = holder_of, .arg = p
+	};
+	unsigned slot = slots_choose(&all, name);
+	if (slot < CONNS_MAX && p->conns[slot])
+		http_server_close(p->conns[slot]->http, false);
+	return slot;
 }
 
 static void add_connection(void *arg, int fd, const struct endpoint *from)
@@ -338,7 +350,9 @@ static void add_connection(void *arg, int fd, const struct endpoint *from)
 			EXIT_DNS_MESSAGE_MAX, /* of those that are not streamed, questions alone have one */
 		.idle_ms = HEAD_IDLE_MS };
 	const struct netmap_peer *peer = live_peer_at(p, &from->ip);
-	struct peer_conn *c = peer && has_place_for(p, peer->node.id) ? calloc(1, sizeof(*c)) : NULL;
+	const struct addr *name = peer && peer->node.addresses.n ? &peer->node.addresses.v[0].ip : &from->ip;
+	unsigned slot = peer ? place_get(p, name) : CONNS_MAX;
+	struct peer_conn *c = slot < CONNS_MAX ? calloc(1, sizeof(*c)) : NULL;
 	if (!c) {
 		if (log_allowed(&p->said, LINES_SAID, loop_now_ms(p->loop)))
 			log_warn("PeerAPI: a connection was refused: %s",
@@ -347,15 +361,16 @@ static void add_connection(void *arg, int fd, const struct endpoint *from)
 		return;
 	}
 	sock_tcp_liveness(fd, 15, 30000);
-	*c = (struct peer_conn) { .api = p, .from = *from, .peer = peer->node.id };
+	*c = (struct peer_conn) {
+		.api = p, .from = *from, .peer = peer->node.id, .name = *name, .slot = slot, .used = ++p->uses
+	};
 	c->http = http_server_accept(p->loop, stream_accept(p->loop, fd, NULL, &none), &ops);
 	if (!c->http) {
 		free(c);
 		return;
 	}
 	http_conn_data_set(c->http, c);
-	c->next = p->conns;
-	p->conns = c;
+	p->conns[slot] = c;
 }
 
 /* --- listeners --- */
@@ -453,11 +468,10 @@ static void close_strangers(struct peer_api *p)
 {
 	if (p->files)
 		files_cut(p->files, is_live, p);
-	struct peer_conn *next;
-	for (struct peer_conn *c = p->conns; c; c = next) {
-		next = c->next;
-		const struct netmap_peer *peer = live_peer_at(p, &c->from.ip);
-		if (!peer || peer->node.id != c->peer)
+	for (size_t i = 0; i < CONNS_MAX; i++) {
+		struct peer_conn *c = p->conns[i];
+		const struct netmap_peer *peer = c ? live_peer_at(p, &c->from.ip) : NULL;
+		if (c && (!peer || peer->node.id != c->peer))
 			http_server_close(c->http, false);
 	}
 }
@@ -500,8 +514,9 @@ void peer_api_close(struct peer_api *p)
 {
 	if (!p)
 		return;
-	while (p->conns)
-		http_server_close(p->conns->http, false);
+	for (size_t i = 0; i < CONNS_MAX; i++)
+		if (p->conns[i])
+			http_server_close(p->conns[i]->http, false);
 	for (size_t i = 0; i < ARRAY_LEN(p->listeners); i++)
 		close_listener(&p->listeners[i]);
 	loop_timer_free(p->again);

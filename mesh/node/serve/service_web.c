@@ -1,5 +1,6 @@
 #include "mesh/node/serve/service_web.h"
 #include "mesh/base/log.h"
+#include "mesh/base/slots.h"
 #include "mesh/os/acceptor.h"
 #include "mesh/os/sock.h"
 #include "mesh/transport/http.h"
@@ -11,9 +12,10 @@
 enum { CONNS_MAX = 16, AGAIN_MS = 2000, IDLE_MS = 60000, PATH_BYTES = 64, LINES_SAID = 1 };
 
 struct service_conn {
-	struct service_conn *next;
-	struct service_web *web;
 	struct http_server_conn *http;
+	struct addr from;
+	unsigned slot;
+	uint64_t used; /* in the order of last requests */
 };
 struct service_web {
 	struct loop *loop;
@@ -22,8 +24,8 @@ struct service_web {
 	int fd;	       /* -1: does not listen */
 	struct acceptor *acceptor;
 	struct loop_timer *again;
-	struct service_conn *conns;
-	size_t n_conns;
+	struct service_conn *conns[CONNS_MAX]; /* NULL: a free place */
+	uint64_t uses;
 	struct log_limit said;
 	uint64_t paused;
 };
@@ -49,6 +51,7 @@ static void request_received(
 	struct buf b = { 0 };
 	(void)body;
 	(void)len;
+	((struct service_conn *)http_conn_data(c))->used = ++w->uses;
 	if (from_a_page(head))
 		refuse(c, 403, "this is for programs of this machine, at http://100.100.100.100\n");
 	else if (!http_target_path(head, path, sizeof(path)) || strcmp(path, "/metrics") != 0)
@@ -65,12 +68,25 @@ static void request_received(
 static void connection_gone(void *arg, struct http_server_conn *c)
 {
 	struct service_web *w = arg;
-	struct service_conn *gone = http_conn_data(c), **at = &w->conns;
-	while (*at != gone)
-		at = &(*at)->next;
-	*at = gone->next;
-	w->n_conns--;
+	struct service_conn *gone = http_conn_data(c);
+	w->conns[gone->slot] = NULL;
 	free(gone);
+}
+
+static struct slot_holder holder_of(const void *arg, unsigned slot)
+{
+	const struct service_conn *c = ((const struct service_web *)arg)->conns[slot];
+	return c ? (struct slot_holder) { .ip = &c->from, .used = c->used } : (struct slot_holder) { 0 };
+}
+
+/* A place; who has asked nothing for the longest gives up theirs: any user of the machine may come, and say nothing. */
+static unsigned place_get(struct service_web *w, const struct addr *from)
+{
+	const struct slots all = { .n = CONNS_MAX, .each = CONNS_MAX, .look = holder_of, .arg = w };
+	unsigned slot = slots_choose(&all, from);
+	if (w->conns[slot])
+		http_server_close(w->conns[slot]->http, false);
+	return slot;
 }
 
 static void connection_arrived(void *arg, int fd, const struct endpoint *from)
@@ -82,25 +98,22 @@ static void connection_arrived(void *arg, int fd, const struct endpoint *from)
 		.arg = w,
 		.body_cap = 1,
 		.idle_ms = IDLE_MS };
-	(void)from;
-	struct service_conn *c = w->n_conns < CONNS_MAX ? calloc(1, sizeof(*c)) : NULL;
+	unsigned slot = place_get(w, &from->ip);
+	struct service_conn *c = calloc(1, sizeof(*c));
 	if (!c) {
 		if (log_allowed(&w->said, LINES_SAID, loop_now_ms(w->loop)))
-			log_warn("http://100.100.100.100: a connection was refused: too many, or memory is "
-				 "short");
+			log_warn("http://100.100.100.100: a connection was refused: memory is short");
 		close(fd);
 		return;
 	}
-	c->web = w;
+	*c = (struct service_conn) { .from = from->ip, .slot = slot, .used = ++w->uses };
 	c->http = http_server_accept(w->loop, stream_accept(w->loop, fd, NULL, &none), &ops);
 	if (!c->http) {
 		free(c);
 		return;
 	}
 	http_conn_data_set(c->http, c);
-	c->next = w->conns;
-	w->conns = c;
-	w->n_conns++;
+	w->conns[slot] = c;
 }
 
 static void stop_listening(struct service_web *w)
@@ -171,8 +184,9 @@ void service_web_close(struct service_web *w)
 	if (!w)
 		return;
 	stop_listening(w);
-	while (w->conns)
-		http_server_close(w->conns->http, false);
+	for (size_t i = 0; i < CONNS_MAX; i++)
+		if (w->conns[i])
+			http_server_close(w->conns[i]->http, false);
 	loop_timer_free(w->again);
 	free(w);
 }

@@ -112,6 +112,25 @@ static void log_in(void)
 	keep();
 }
 
+/* Who opens connections and says nothing, or half of something, keeps no browser out. */
+static void test_crowd(void **state)
+{
+	enum { CROWD = 100 };
+	struct sockaddr_storage at;
+	socklen_t len = endpoint_to_sockaddr(&p.page, false, &at);
+	int fd[CROWD];
+	(void)state;
+	for (size_t i = 0; i < CROWD; i++) {
+		fd[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		assert_int_equal(connect(fd[i], (struct sockaddr *)&at, len), 0);
+		if (i % 2)
+			assert_int_equal(send(fd[i], "GET /", 5, MSG_NOSIGNAL), 5);
+	}
+	assert_int_equal(get("/style.css"), 200);
+	for (size_t i = 0; i < CROWD; i++)
+		close(fd[i]);
+}
+
 static int setup(void **state)
 {
 	(void)state;
@@ -326,6 +345,6 @@ int main(void)
 {
 #define ONE(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 	const struct CMUnitTest tests[] = { ONE(test_password), ONE(test_throttled), ONE(test_strangers),
-		ONE(test_names), ONE(test_questions), ONE(test_why) };
+		ONE(test_names), ONE(test_questions), ONE(test_why), ONE(test_crowd) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -123,6 +123,37 @@ static void test_exit_names(void **state)
 	loopback_close(&w);
 }
 
+/* Who opens connections and says nothing keeps nobody out: not even its own programs. */
+static void test_crowd(void **state)
+{
+	enum { CROWD = 40 };
+	static const char hello[] = "GET / HTTP/1.1\r\nHost: peer\r\nConnection: close\r\n\r\n";
+	struct loopback w;
+	struct endpoint from, to;
+	struct sockaddr_storage ss;
+	int fd[CROWD];
+	(void)state;
+	loopback_open(&w);
+	to.port = peer_api_port(w.api, true);
+	assert_true(addr_parse(LOOPBACK_SELF, &to.ip));
+	for (int i = 0; i < CROWD; i++) {
+		char text[32];
+		snprintf(text, sizeof(text), "127.0.0.%d", i % 2 ? MINE : OTHERS);
+		from.port = 0;
+		assert_true(addr_parse(text, &from.ip));
+		fd[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		socklen_t len = endpoint_to_sockaddr(&from, false, &ss);
+		assert_int_equal(bind(fd[i], (struct sockaddr *)&ss, len), 0);
+		len = endpoint_to_sockaddr(&to, false, &ss);
+		assert_int_equal(connect(fd[i], (struct sockaddr *)&ss, len), 0);
+	}
+	assert_int_equal(status(ask(&w, MINE, hello)), 200);
+	assert_int_equal(status(ask(&w, OTHERS, hello)), 200);
+	for (int i = 0; i < CROWD; i++)
+		close(fd[i]);
+	loopback_close(&w);
+}
+
 #define CLOSE "Host: peer\r\nConnection: close\r\n"
 static void test_rights(void **state)
 {
@@ -462,6 +493,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_exit_names),
+		cmocka_unit_test(test_crowd),
 		cmocka_unit_test(test_rights),
 		cmocka_unit_test(test_no_surroundings),
 		cmocka_unit_test(test_names),

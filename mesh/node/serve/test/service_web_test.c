@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 enum { PORT = 25280 };
@@ -79,6 +81,24 @@ static const struct row rows[] = {
 	{ "GET", "/metrics", HERE, NULL, "127.0.0.1", -1, "" }, /* it listens nowhere else */
 };
 
+/* Whoever of the machine opens connections and says nothing does not keep who asks out. */
+static void check_crowd(struct loop *l)
+{
+	enum { CROWD = 40 };
+	struct endpoint at = { .port = PORT };
+	struct sockaddr_storage ss;
+	int fd[CROWD];
+	assert_true(addr_parse(HERE, &at.ip));
+	socklen_t len = endpoint_to_sockaddr(&at, false, &ss);
+	for (size_t i = 0; i < CROWD; i++) {
+		fd[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		assert_int_equal(connect(fd[i], (struct sockaddr *)&ss, len), 0);
+	}
+	assert_int_equal(ask(l, &rows[0]).status, 200);
+	for (size_t i = 0; i < CROWD; i++)
+		close(fd[i]);
+}
+
 static void test_answers(void **state)
 {
 	struct loop *l = loop_new();
@@ -96,6 +116,7 @@ static void test_answers(void **state)
 				       : a.status != rows[i].status || strcmp(a.body, rows[i].body) != 0)
 			fail_msg("row %zu: %d %s", i, a.status, a.body);
 	}
+	check_crowd(l);
 	service_web_apply(w, false, 0);
 	assert_true(ask(l, &rows[0]).status < 0);
 	service_web_close(w);

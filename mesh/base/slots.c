@@ -1,13 +1,14 @@
-#include "resolver/slots.h"
+#include "mesh/base/slots.h"
 
 #include <string.h>
 
 enum { NET6_LEN = 8 };
 
-/* Who has one address of IPv6 has its whole /64. */
-static bool is_same(const struct addr *a, const struct addr *b)
+/* Elsewhere who has one address of IPv6 has its whole /64. */
+static bool is_same(const struct slots *s, const struct addr *a, const struct addr *b)
 {
-	return addr_is_v4(a) || addr_is_v4(b) ? addr_equal(a, b) : memcmp(a->b, b->b, NET6_LEN) == 0;
+	return s->apart || addr_is_v4(a) || addr_is_v4(b) ? addr_equal(a, b)
+							  : memcmp(a->b, b->b, NET6_LEN) == 0;
 }
 
 /* ip: of this one alone; NULL: of all. */
@@ -17,7 +18,7 @@ static unsigned idlest(const struct slots *s, const struct addr *ip)
 	uint64_t used = 0;
 	for (unsigned i = 0; i < s->n; i++) {
 		struct slot_holder h = s->look(s->arg, i);
-		if (!h.ip || h.owed || (ip && !is_same(h.ip, ip)) || (found < s->n && h.used >= used))
+		if (!h.ip || h.owed || (ip && !is_same(s, h.ip, ip)) || (found < s->n && h.used >= used))
 			continue;
 		found = i;
 		used = h.used;
@@ -31,7 +32,7 @@ unsigned slots_choose(const struct slots *s, const struct addr *ip)
 	for (unsigned i = 0; i < s->n; i++) {
 		struct slot_holder h = s->look(s->arg, i);
 		if (h.ip)
-			same += is_same(h.ip, ip);
+			same += is_same(s, h.ip, ip);
 		else if (slot == s->n)
 			slot = i;
 	}

@@ -1,7 +1,7 @@
 /* Places for connections of strangers: so many for all, and so many for one address, of IPv6 for its /64. Where there is
  * none, whoever is owed nothing and has been so the longest goes: who opens connections and says nothing keeps nobody out. */
-#ifndef RW_RESOLVER_SLOTS_H
-#define RW_RESOLVER_SLOTS_H
+#ifndef RW_SLOTS_H
+#define RW_SLOTS_H
 
 #include "mesh/base/addr.h"
 
@@ -12,6 +12,7 @@ struct slot_holder {
 };
 struct slots {
 	unsigned n, each; /* for all, and for one address */
+	bool apart;	  /* who has one address of IPv6 has no other of its /64, as in a mesh */
 	struct slot_holder (*look)(const void *arg, unsigned slot);
 	const void *arg;
 };

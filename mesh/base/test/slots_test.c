@@ -6,7 +6,7 @@
 #include <cmocka.h>
 
 #include "mesh/base/err.h"
-#include "resolver/slots.h"
+#include "mesh/base/slots.h"
 #include <string.h>
 
 enum { N = 4, EACH = 2 };
@@ -40,8 +40,24 @@ static struct slot_holder look(const void *arg, unsigned slot)
 	return (struct slot_holder) { address_of(c), c < 'a', (uint64_t)(r->used[slot] - '0') };
 }
 
+static void check(const struct row *rows, size_t n, bool apart)
+{
+	for (size_t i = 0; i < n; i++) {
+		const struct slots s = {
+			.n = N, .each = EACH, .apart = apart, .look = look, .arg = &rows[i]
+		};
+		unsigned got = slots_choose(&s, address_of(rows[i].comes));
+		if (got != rows[i].slot)
+			fail_msg("row %zu: %u", i, got);
+	}
+}
+
 static void test_choose(void **state)
 {
+	static const struct row apart[] = {
+		{ "VW..", "1200", 'v', 2 }, /* each address of IPv6 for itself */
+		{ "vvw.", "2100", 'v', 1 },
+	};
 	static const struct row rows[] = {
 		{ "....", "0000", 'a', 0 },
 		{ "a.b.", "1020", 'a', 1 },
@@ -60,12 +76,8 @@ static void test_choose(void **state)
 		{ "ab..", "1200", 'x', 2 },
 	};
 	(void)state;
-	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		const struct slots s = { N, EACH, look, &rows[i] };
-		unsigned got = slots_choose(&s, address_of(rows[i].comes));
-		if (got != rows[i].slot)
-			fail_msg("row %zu: %u", i, got);
-	}
+	check(rows, ARRAY_LEN(rows), false);
+	check(apart, ARRAY_LEN(apart), true);
 }
 
 int main(void)

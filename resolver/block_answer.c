@@ -1,5 +1,5 @@
 #include "resolver/block.h"
-#include "resolver/zone.h"
+#include "resolver/zone_soa.h"
 
 enum { TTL_S = 10 };
 

@@ -1,6 +1,7 @@
 #include "resolver/local_zone.h"
 
 #include "resolver/suffix.h"
+#include "resolver/zone_soa.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

@@ -49,9 +49,5 @@ uint64_t zone_changes(const struct zone *z);
 size_t zone_last_names(const struct zone *z);
 /* Most of what it held has left, name by name; the memory that took goes when it does. */
 bool zone_is_sparse(const struct zone *z);
-/* SOA RDATA for a zone at apex: mname is the apex, serial and times as RFC 6303 has them. buf[DNS_NAME_MAX +
- * 64]. */
-enum { ZONE_NEGATIVE_TTL_S = 10 };
-void zone_soa_write(struct dns_writer *d, const struct dns_name *apex);
 
 #endif

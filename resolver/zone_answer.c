@@ -2,6 +2,7 @@
 
 #include "resolver/dns64.h"
 #include "resolver/local_zone.h"
+#include "resolver/zone_soa.h"
 
 enum { TRANSLATED_TTL_S = 3600 };
 

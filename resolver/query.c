@@ -99,13 +99,14 @@ static bool ready_reply(struct resolver *r, struct asking *k, struct dns_query *
 	return true;
 }
 
-/* What the zone says, which is the same next time: but where it takes turns, and where somebody may be found out. */
-static bool finish_zone(struct resolver *r, struct asking *k, const struct dns_end *end, bool turns)
+/* What the zone says. It is kept, unless it differs from time to time, or from client to client, or somebody may be found
+ * out. */
+static bool finish_zone(struct resolver *r, struct asking *k, const struct dns_end *end, bool differs)
 {
 	size_t len = dns_write_end(&k->d, k->q, end);
 	r->stats.local++;
 	k->source = RESOLVER_FROM_ZONE;
-	if (k->msg && !turns && !check_is_like_canary(&k->q->name))
+	if (k->msg && !differs && !check_is_like_canary(&k->q->name))
 		ready_keep(r->ready, k->msg, k->len, &k->q->name, r->out, len);
 	send_reply(r, k, len);
 	return true;
@@ -126,15 +127,6 @@ static enum block_verdict judge(
 static bool waits_for_lists(const struct resolver *r, const struct asking *k)
 {
 	return r->block_waits && (!r->ops.lists || r->ops.lists(r->ops.arg, k->client));
-}
-
-/* It is a name of our domains, and this client may not have those. */
-static bool is_withheld(const struct resolver *r, const struct asking *k, const struct dns_name *name)
-{
-	if (!r->ops.may_have || r->ops.may_have(r->ops.arg, k->client))
-		return false;
-	struct zone_hit hit BUF_UNSET;
-	return query_zone_speaks(r, name, &hit) && hit.owned;
 }
 
 static bool finish_blocked(struct resolver *r, struct asking *k, unsigned by)
@@ -254,6 +246,22 @@ static void records_copy(struct asking *k, const struct cache_item *item, const 
 		}
 }
 
+static enum local zone_write(struct resolver *r, struct asking *k, struct dns_name *name, struct dns_end *end)
+{
+	struct zone_asked asked = { k->client, k->q->type };
+	return zone_answer_write(r, &k->d, &asked, name, end);
+}
+
+/* What the zone says of a name that an upstream's chain leads to. */
+static void inward_write(struct resolver *r, struct asking *k, struct dns_name *name, struct dns_end *end)
+{
+	enum local l = zone_write(r, k, name, end);
+	if (l == LOCAL_WITHHELD)
+		end->rcode = DNS_NOERROR; /* of what led there */
+	else if (l != LOCAL_DONE)
+		end->rcode = DNS_SERVFAIL;
+}
+
 /* An upstream's answer as this client's reply. As it is where it can be; put together where a CNAME of ours
  * leads out to it, or one of its own leads into the zone. */
 static void upstream_reply(
@@ -267,17 +275,15 @@ static void upstream_reply(
 	}
 	dns_name_copy(&chain, &k->q->name);
 	dns_write_begin(&k->d, r->out, sizeof(r->out), k->q);
-	if (zone_answer_write(r, &k->d, k->q->type, &chain, &end.rcode) != LOCAL_FOREIGN ||
-		!dns_name_equal(&chain, &c->names[0])) {
+	if (zone_write(r, k, &chain, &end) != LOCAL_FOREIGN || !dns_name_equal(&chain, &c->names[0])) {
 		/* the zone changed while the question was out */
 		finish_error(r, k, &(struct dns_end) { .rcode = DNS_SERVFAIL, .ede = EDE_NOT_READY });
 		return;
 	}
 	end.rcode = item->msg[3] & 15;
 	records_copy(k, item, c);
-	if (c->inward && !is_withheld(r, k, &c->names[c->n]) &&
-		zone_answer_write(r, &k->d, k->q->type, &c->names[c->n], &end.rcode) != LOCAL_DONE)
-		end.rcode = DNS_SERVFAIL;
+	if (c->inward)
+		inward_write(r, k, &c->names[c->n], &end);
 	query_finish(r, k, &end);
 }
 
@@ -605,14 +611,13 @@ static bool answer(struct resolver *r, struct asking *k)
 	if (!k->q->type) /* B14: nothing can have type 0 */
 		return finish_error(r, k, &(struct dns_end) { .ede = EDE_NONE });
 	dns_name_copy(name, &k->q->name);
-	if (is_withheld(r, k, name))
-		return finish_error(r, k,
-			&(struct dns_end) { .rcode = DNS_REFUSED,
-				.ede = EDE_PROHIBITED,
-				.ede_text = "each machine of the mesh knows these names itself" });
 	dns_write_begin(&k->d, r->out, sizeof(r->out), k->q);
-	switch (zone_answer_write(r, &k->d, k->q->type, name, &end.rcode)) {
+	switch (zone_write(r, k, name, &end)) {
 	case LOCAL_DONE: return finish_zone(r, k, &end, r->turn != turn);
+	case LOCAL_WITHHELD:
+		if (end.rcode == DNS_REFUSED)
+			end.flags = 0;
+		return finish_zone(r, k, &end, true);
 	case LOCAL_LOOP:
 		return finish_error(r, k,
 			&(struct dns_end) {

@@ -139,7 +139,7 @@ struct resolver_ops {
 	/* Which lists of the block set hold for this client just now, a bit for each. NULL: all. */
 	uint32_t (*lists)(void *arg, uint64_t client);
 	/* May this client have the names of our domains (zone_add_authority)? NULL: every one may. Who may not is refused
-	 * them, also where a chain leads there. */
+	 * them; of a chain that leads there he gets what is before them. */
 	bool (*may_have)(void *arg, uint64_t client);
 	/* Before each reply to a question that was one. NULL: nobody wants to know. */
 	void (*told)(void *arg, const struct resolver_told *t);

@@ -99,9 +99,23 @@ static bool translated_write(struct resolver *r, struct dns_writer *d, struct dn
 	return true;
 }
 
-enum local zone_answer_write(
-	struct resolver *r, struct dns_writer *d, uint16_t type, struct dns_name *name, uint16_t *rcode)
+static bool is_withheld(const struct resolver *r, uint64_t client, const struct zone_hit *hit)
 {
+	return r->ops.may_have && hit->owned && !r->ops.may_have(r->ops.arg, client);
+}
+
+/* hops: what everybody may have led there. */
+static void withheld_say(struct dns_end *end, unsigned hops)
+{
+	end->rcode = hops ? DNS_NOERROR : DNS_REFUSED;
+	end->ede = EDE_PROHIBITED;
+	end->ede_text = "each machine of the mesh knows these names itself";
+}
+
+enum local zone_answer_write(struct resolver *r, struct dns_writer *d, const struct zone_asked *asked,
+	struct dns_name *name, struct dns_end *end)
+{
+	uint16_t type = asked->type;
 	enum resolver_word word;
 	struct zone_hit *hit = &r->hit;
 	uint32_t n;
@@ -110,18 +124,22 @@ enum local zone_answer_write(
 			continue;
 		if (!zone_speaks(r, name, hit, &word))
 			return LOCAL_FOREIGN;
+		if (is_withheld(r, asked->client, hit)) {
+			withheld_say(end, hops);
+			return LOCAL_WITHHELD;
+		}
 		if (local_zone_is_final(word)) {
-			*rcode = local_zone_write(d, name, type, word, r->mesh_ttl_s);
+			end->rcode = local_zone_write(d, name, type, word, r->mesh_ttl_s);
 			return LOCAL_DONE;
 		}
 		if (hit->via6 && (type == DNS_AAAA || type == DNS_ANY)) {
-			*rcode = DNS_NOERROR;
+			end->rcode = DNS_NOERROR;
 			via6_write(r, d, name, &hit->via6_at);
 			return LOCAL_DONE;
 		}
 		const struct zone_rr *const *set = zone_set(hit, type, &n);
 		if (n) {
-			*rcode = DNS_NOERROR;
+			end->rcode = DNS_NOERROR;
 			set_write(r, d, name, set, n);
 			return LOCAL_DONE;
 		}
@@ -130,11 +148,11 @@ enum local zone_answer_write(
 		if (!n && word == RESOLVER_TYPETRANSPARENT)
 			return LOCAL_FOREIGN;
 		if (!n && word == RESOLVER_REFUSE) {
-			*rcode = DNS_REFUSED;
+			end->rcode = DNS_REFUSED;
 			return LOCAL_DONE;
 		}
 		if (!n) {
-			*rcode = hit->verdict == ZONE_NO_NAME ? DNS_NXDOMAIN : DNS_NOERROR;
+			end->rcode = hit->verdict == ZONE_NO_NAME ? DNS_NXDOMAIN : DNS_NOERROR;
 			if (!hit->is_apex || !apex_write(d, &hit->apex, type))
 				zone_answer_soa(d, &hit->apex);
 			return LOCAL_DONE;

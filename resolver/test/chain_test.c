@@ -190,36 +190,10 @@ static void test_who_speaks(void **state)
 	}
 }
 
-/* Who may not have our names gets none, directly, by their address or where a chain of others leads to them; records
- * outside of our domains are for everybody. */
-static void test_withheld(void **state)
-{
-	static const struct {
-		const char *name;
-		uint16_t type;
-	} rows[] = { { "bob.mesh", DNS_A }, { "none.mesh", DNS_A }, { "alias.mesh", DNS_A },
-		{ "2.0.64.100.in-addr.arpa", DNS_PTR } };
-	(void)state;
-	f.withhold = true;
-	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		fake_ask(&f, i, rows[i].name, rows[i].type);
-		if (fake_rcode(&f) != DNS_REFUSED || fake_count(&f, 1) || f.n_sent)
-			fail_msg("row %zu: rcode %u", i, fake_rcode(&f));
-	}
-	fake_ask(&f, 9, "in.example.com", DNS_A);
-	fake_answer(
-		&f, 0, &(struct fake_answer) { .an = 1, .records = "c00c 0005 0001 0000003c 000a" MESH_BOB });
-	assert_int_equal(fake_rcode(&f), DNS_NOERROR);
-	assert_int_equal(fake_count(&f, 1), 1); /* the CNAME alone */
-	f.withhold = false;
-	fake_ask(&f, 10, "in.example.com", DNS_A);
-	assert_int_equal(fake_count(&f, 1), 2);
-}
-
 int main(void)
 {
 #define ONE(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 	const struct CMUnitTest tests[] = { ONE(test_foreign_address), ONE(test_out_of_a_split_zone),
-		ONE(test_chain_ages), ONE(test_round_and_round), ONE(test_who_speaks), ONE(test_withheld) };
+		ONE(test_chain_ages), ONE(test_round_and_round), ONE(test_who_speaks) };
 	return key_setup() ? cmocka_run_group_tests(tests, NULL, NULL) : 1;
 }

@@ -80,8 +80,8 @@ static void told(void *arg, const struct resolver_told *t)
 static const char *const names[] = { "bob.mesh", "alice.mesh", "x.wild.mesh", "y.wild.mesh", "alias.mesh",
 	"long.mesh", "twice.mesh", "two.mesh", "mesh", "nobody.mesh", "a.sub.mesh", "sub.mesh",
 	"b.a.sub.mesh", "out.mesh", "word.test.net", "host.word.test.net", "2.0.64.100.in-addr.arpa",
-	"3.0.64.100.in-addr.arpa", "10-1-1-16-via-7.mesh", "alone.example.net",
-	"2.0.0.0.0.4.6.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.b.9.f.f.4.6.0.0.ip6.arpa",
+	"3.0.64.100.in-addr.arpa", "10-1-1-16-via-7.mesh", "alone.example.net", "alias.example.net",
+	"2.0.0.0.0.4.4.6.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.b.9.f.f.4.6.0.0.ip6.arpa",
 	"long-name-of-a-machine-that-somebody-thought-of.mesh", "localhost", "onion",
 	"elsewhere.example.com" };
 static const uint16_t types[] = { DNS_A, DNS_AAAA, DNS_PTR, DNS_CNAME, DNS_TXT, DNS_SOA, DNS_NS, DNS_ANY,
@@ -206,7 +206,7 @@ static void zone_change(void)
 	struct addr v4 = addr_v4(0x64400002 + chance(2)), v6;
 	const char *host = names[chance(2)];
 	assert_true(addr_parse("fd7a:115c:a1e0::2", &v6));
-	switch (chance(13)) {
+	switch (chance(14)) {
 	case 0: (void)zone_add_address(zone, host, &v4, true); break;
 	case 1: (void)zone_add_address(zone, host, &v6, chance(2)); break;
 	case 2: zone_remove_address(zone, host, &v4, true); break;
@@ -219,6 +219,7 @@ static void zone_change(void)
 	case 9: record_change("alone.example.net", DNS_A, "0a000003"); break;
 	case 10: long_record_change(); break;
 	case 11: authority_change(chance(2)); break;
+	case 12: record_change("alias.example.net", DNS_CNAME, "03626f62 046d657368 00"); break;
 	default: zone_via6_names(zone); break;
 	}
 }

@@ -18,7 +18,7 @@ struct zone;
 struct zone *zone_new(void); /* empty, one reference; NULL: memory short */
 struct zone *zone_get(struct zone *z);
 void zone_put(struct zone *z); /* NULL is fine */
-/* name: FQDN with or without trailing dot, any case. with_ptr: and the name of the address. ERR_MALFORMED:
+/* name: FQDN with or without trailing dot, any case. with_ptr: it is a host's: and the name of the address. ERR_MALFORMED:
  * not a name; ERR_REFUSED: an alias (CNAME) already; -ENOMEM. Nothing has changed then. What was given n
  * times is there until it was removed n times. */
 int zone_add_address(struct zone *z, const char *name, const struct addr *ip, bool with_ptr);
@@ -138,8 +138,8 @@ struct resolver_ops {
 	void (*upstream_done)(void *arg, uint64_t id);
 	/* Which lists of the block set hold for this client just now, a bit for each. NULL: all. */
 	uint32_t (*lists)(void *arg, uint64_t client);
-	/* May this client have the names of our domains (zone_add_authority)? NULL: every one may. Who may not is refused
-	 * them; of a chain that leads there he gets what is before them. */
+	/* May this client have the names of our domains (zone_add_authority), and those of hosts (with_ptr) wherever they
+	 * are? NULL: every one may. Who may not is refused them; of a chain that leads there he gets what is before them. */
 	bool (*may_have)(void *arg, uint64_t client);
 	/* Before each reply to a question that was one. NULL: nobody wants to know. */
 	void (*told)(void *arg, const struct resolver_told *t);

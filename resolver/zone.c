@@ -26,7 +26,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 
-enum { BUCKETS_MIN = 64, SPARSE = 8, FEW = 8 };
+enum { BUCKETS_MIN = 64, SPARSE = 8, FEW = 8, HOSTS_MANY = 15 };
 #define INNER_NONE SIZE_MAX
 
 struct zone_node {
@@ -382,40 +382,52 @@ static void list_remove(struct zone_node *n, const struct zone_rr *rr)
 	n->n--;
 }
 
+struct given {
+	uint16_t type;
+	const uint8_t *rdata;
+	size_t len;
+	bool host; /* see struct zone_rr */
+};
+
+static void times_add(struct zone_rr *rr, uint32_t times, uint32_t hosts)
+{
+	rr->times += times;
+	rr->hosts = rr->hosts + hosts < HOSTS_MANY ? rr->hosts + hosts : HOSTS_MANY;
+}
+
 /* A record without a place yet, in the block of a name that was made for it. NULL: memory short. */
-static struct zone_rr *rr_new(
-	struct zone *z, struct zone_node *n, uint16_t type, const uint8_t *rdata, size_t len)
+static struct zone_rr *rr_new(struct zone *z, struct zone_node *n, const struct given *g)
 {
 	/* What held nothing when it was found would not be there. */
 	bool made = !n->n && !n->children && !n->authorities;
-	struct zone_rr *rr = made ? inner_rr(n) : zone_pool_get(&z->pool, sizeof(*rr) + len);
+	struct zone_rr *rr = made ? inner_rr(n) : zone_pool_get(&z->pool, sizeof(*rr) + g->len);
 	if (!rr)
 		return NULL;
 	n->inner = n->inner || made;
-	*rr = (struct zone_rr) { .type = type, .len = (uint16_t)len, .times = 1 };
-	memcpy(rr->rdata, rdata, len);
+	*rr = (struct zone_rr) { .type = g->type, .len = (uint16_t)g->len };
+	times_add(rr, 1, g->host);
+	memcpy(rr->rdata, g->rdata, g->len);
 	return rr;
 }
 
-int zone_add_record(
-	struct zone *z, const struct dns_name *name, uint16_t type, const uint8_t *rdata, size_t len)
+static int record_add(struct zone *z, const struct dns_name *name, const struct given *g)
 {
 	struct dns_name folded = *name;
 	dns_name_fold(&folded);
 	z->changes++;
-	if (len > UINT16_MAX)
+	if (g->len > UINT16_MAX)
 		return ERR_MALFORMED;
-	struct zone_node *n = node_make(z, &folded, len);
-	struct zone_rr *rr = n ? record_find(z, n, type, rdata, len) : NULL;
+	struct zone_node *n = node_make(z, &folded, g->len);
+	struct zone_rr *rr = n ? record_find(z, n, g->type, g->rdata, g->len) : NULL;
 	if (rr) {
-		rr->times++;
+		times_add(rr, 1, g->host);
 		return 0;
 	}
-	bool stands = n && may_stand(n, type);
-	rr = stands && list_grow(z, n) ? rr_new(z, n, type, rdata, len) : NULL;
+	bool stands = n && may_stand(n, g->type);
+	rr = stands && list_grow(z, n) ? rr_new(z, n, g) : NULL;
 	if (!rr || (n->crowded && !crowd_add(z, n, rr))) {
 		zone_pool_put(
-			&z->pool, rr, sizeof(*rr) + len); /* not an inner one: its name is not crowded */
+			&z->pool, rr, sizeof(*rr) + g->len); /* not an inner one: its name is not crowded */
 		node_release(z, n);
 		return n && !stands ? ERR_REFUSED : -ENOMEM;
 	}
@@ -425,14 +437,21 @@ int zone_add_record(
 	return 0;
 }
 
-void zone_remove_record(
+int zone_add_record(
 	struct zone *z, const struct dns_name *name, uint16_t type, const uint8_t *rdata, size_t len)
+{
+	return record_add(z, name, &(struct given) { type, rdata, len, false });
+}
+
+static void record_remove(struct zone *z, const struct dns_name *name, const struct given *g)
 {
 	struct dns_name folded = *name;
 	dns_name_fold(&folded);
 	z->changes++;
 	struct zone_node *n = node_find(z, folded.b, folded.len);
-	struct zone_rr *rr = n ? record_find(z, n, type, rdata, len) : NULL;
+	struct zone_rr *rr = n ? record_find(z, n, g->type, g->rdata, g->len) : NULL;
+	if (rr && g->host && rr->hosts && rr->hosts < HOSTS_MANY)
+		rr->hosts--;
 	if (!rr || --rr->times)
 		return;
 	if (n->crowded)
@@ -443,46 +462,46 @@ void zone_remove_record(
 	node_release(z, n);
 }
 
-/* The address record of a name; its RDATA is part of ip. */
-static uint16_t address_of(const struct addr *ip, const uint8_t **rdata, size_t *len)
+void zone_remove_record(
+	struct zone *z, const struct dns_name *name, uint16_t type, const uint8_t *rdata, size_t len)
 {
-	bool v4 = addr_is_v4(ip);
-	*rdata = v4 ? ip->b + 12 : ip->b;
-	*len = v4 ? 4 : 16;
-	return v4 ? DNS_A : DNS_AAAA;
+	record_remove(z, name, &(struct given) { type, rdata, len, false });
+}
+
+/* The address record of a name; its RDATA is part of ip. */
+static struct given address_of(const struct addr *ip, bool host)
+{
+	return addr_is_v4(ip) ? (struct given) { DNS_A, ip->b + 12, 4, host }
+			      : (struct given) { DNS_AAAA, ip->b, sizeof(ip->b), host };
 }
 
 int zone_add_address(struct zone *z, const char *name, const struct addr *ip, bool with_ptr)
 {
 	struct dns_name n, reverse;
-	const uint8_t *rdata;
-	size_t len;
-	uint16_t type = address_of(ip, &rdata, &len);
+	struct given address = address_of(ip, with_ptr);
 	if (!dns_name_parse(name, &n))
 		return ERR_MALFORMED;
-	int err = zone_add_record(z, &n, type, rdata, len);
+	int err = record_add(z, &n, &address);
 	if (err || !with_ptr)
 		return err;
 	dns_name_reverse(ip, &reverse);
-	err = zone_add_record(z, &reverse, DNS_PTR, n.b, n.len);
+	err = record_add(z, &reverse, &(struct given) { DNS_PTR, n.b, n.len, true });
 	if (err)
-		zone_remove_record(z, &n, type, rdata, len);
+		record_remove(z, &n, &address);
 	return err;
 }
 
 void zone_remove_address(struct zone *z, const char *name, const struct addr *ip, bool with_ptr)
 {
 	struct dns_name n, reverse;
-	const uint8_t *rdata;
-	size_t len;
-	uint16_t type = address_of(ip, &rdata, &len);
+	struct given address = address_of(ip, with_ptr);
 	if (!dns_name_parse(name, &n))
 		return;
-	zone_remove_record(z, &n, type, rdata, len);
+	record_remove(z, &n, &address);
 	if (!with_ptr)
 		return;
 	dns_name_reverse(ip, &reverse);
-	zone_remove_record(z, &reverse, DNS_PTR, n.b, n.len);
+	record_remove(z, &reverse, &(struct given) { DNS_PTR, n.b, n.len, true });
 }
 
 int zone_add_authority(struct zone *z, const char *suffix)
@@ -526,11 +545,12 @@ static bool node_copy(struct zone *to, struct zone_node *n)
 	node_name(n, &name);
 	for (uint32_t i = 0; i < n->n; i++) {
 		const struct zone_rr *rr = node_rrs(n)[i];
-		if (zone_add_record(to, &name, rr->type, rr->rdata, rr->len))
+		if (record_add(to, &name, &(struct given) { rr->type, rr->rdata, rr->len, rr->hosts }))
 			return false;
 		struct zone_node *there = rr->times > 1 ? node_find(to, name.b, name.len) : NULL;
 		if (there)
-			record_find(to, there, rr->type, rr->rdata, rr->len)->times = rr->times;
+			times_add(record_find(to, there, rr->type, rr->rdata, rr->len), rr->times - 1u,
+				rr->hosts ? rr->hosts - 1u : 0);
 	}
 	struct zone_node *there = n->authorities ? node_make(to, &name, INNER_NONE) : NULL;
 	if (there)

@@ -8,7 +8,9 @@
 struct zone;
 struct zone_rr {
 	uint16_t type, len;
-	uint32_t times;	 /* it was given; zone.c's */
+	uint32_t times : 28; /* it was given; zone.c's */
+	uint32_t
+		hosts : 4; /* of these, as the address of a host or the name of its address (with_ptr); 15: or more */
 	uint8_t rdata[]; /* uncompressed */
 };
 enum zone_verdict {

@@ -99,9 +99,18 @@ static bool translated_write(struct resolver *r, struct dns_writer *d, struct dn
 	return true;
 }
 
+/* Machines have names outside of our domains too: where those are not proxied, and those of other networks. */
+static bool is_ours(const struct zone_hit *hit)
+{
+	bool ours = hit->owned;
+	for (uint32_t i = 0; !ours && i < hit->n; i++)
+		ours = hit->rrs[i]->hosts;
+	return ours;
+}
+
 static bool is_withheld(const struct resolver *r, uint64_t client, const struct zone_hit *hit)
 {
-	return r->ops.may_have && hit->owned && !r->ops.may_have(r->ops.arg, client);
+	return r->ops.may_have && is_ours(hit) && !r->ops.may_have(r->ops.arg, client);
 }
 
 /* hops: what everybody may have led there. */

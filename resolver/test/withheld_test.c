@@ -13,6 +13,7 @@
 #define BOB_TEXT "\3bob\4mesh"
 #define BOB_V4 "\144\100\0\2"
 #define BOB_V6 "\xfd\x7a\x11\x5c\xa1\xe0\0\0\0\0\0\0\0\0\0\2"
+#define ELSEWHERE "\012\011\011\011" /* 10.9.9.9 */
 #define TO_BOB "c00c 0005 0001 0000003c 000a" BOB
 #define TO_BOB_LYING TO_BOB BOB "0001 0001 0000003c 0004 06060606"
 #define TO_ALIAS "c00c 0005 0001 0000003c 0013 05616c696173 076578616d706c65 036e6574 00"
@@ -42,6 +43,7 @@ static struct zone *zone_make(void)
 	zone_via6_names(z);
 	address_add(z, "bob.mesh", "100.64.0.2", true);
 	address_add(z, "Bob.mesh", "fd7a:115c:a1e0::2", true);
+	address_add(z, "rob.friends.net", "10.9.9.9", true);
 	address_add(z, "printer.example.net", "10.8.8.8", false);
 	record_add(z, "8.8.8.10.in-addr.arpa", DNS_PTR, "077072696e746572 076578616d706c65 036e6574 00");
 	record_add(z, "out.mesh", DNS_CNAME, "03777777 036f7574 036e6574 00");
@@ -49,6 +51,7 @@ static struct zone *zone_make(void)
 	record_add(z, "alias.example.net", DNS_CNAME, BOB);
 	record_add(z, "twice.example.net", DNS_CNAME, "05616c696173 076578616d706c65 036e6574 00");
 	record_add(z, "*.wild.example.net", DNS_CNAME, BOB);
+	record_add(z, "rob.example.net", DNS_CNAME, "03726f62 07667269656e6473 036e6574 00");
 	record_add(z, "via.example.net", DNS_CNAME, "0f31302d312d312d31362d7669612d37 046d657368 00");
 	record_add(z, "through.example.net", DNS_CNAME, "036f7574 046d657368 00");
 	record_add(z, "gone.example.net", DNS_CNAME, "046e6f6e65 046d657368 00");
@@ -189,9 +192,43 @@ static void test_for_everybody(void **state)
 		}
 }
 
+/* A host of another network, or of ours where it has no domains: by its name, by its address, and where an alias leads to
+ * it; as long as it is a host's. */
+static void test_hosts_elsewhere(void **state)
+{
+	static const struct row rows[] = {
+		{ "rob.friends.net", DNS_A, BOTH(ELSEWHERE), DNS_REFUSED, 0, { { 0 } } },
+		{ "rob.friends.net", DNS_AAAA, BOTH("\6nobody"), DNS_REFUSED, 0, { { 0 } } },
+		{ "9.9.9.10.in-addr.arpa", DNS_PTR, BOTH("\3rob\7friends"), DNS_REFUSED, 0, { { 0 } } },
+		{ "rob.example.net", DNS_A, BOTH(ELSEWHERE), 0, 1, { { 0 } } },
+	};
+	static const struct row alone = { "rob.friends.net", DNS_A, NULL, 0, 0, 1, { { 0 } } };
+	struct addr at = addr_v4(0x0a090909);
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		for (unsigned turn = 0; turn < 8; turn++)
+			ask(&rows[i], turn % 2 == (i & 1), turn >= 4);
+	/* an extra record says the same */
+	assert_int_equal(zone_add_address(f.r->zone, "rob.friends.net", &at, false), 0);
+	ask(&rows[0], true, false);
+	struct zone *copy = zone_copy(f.r->zone);
+	assert_non_null(copy);
+	resolver_zone_set(f.r, copy);
+	zone_put(copy);
+	ask(&rows[0], true, false);
+	zone_remove_address(copy, "rob.friends.net", &at, true);
+	ask(&alone, true, false);
+	for (unsigned i = 0; i < 20; i++)
+		assert_int_equal(zone_add_address(copy, "rob.friends.net", &at, true), 0);
+	for (unsigned i = 0; i < 19; i++)
+		zone_remove_address(copy, "rob.friends.net", &at, true);
+	ask(&rows[0], true, false);
+}
+
 int main(void)
 {
 #define ONE(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
-	const struct CMUnitTest tests[] = { ONE(test_ways_in), ONE(test_for_everybody) };
+	const struct CMUnitTest tests[] = { ONE(test_ways_in), ONE(test_hosts_elsewhere),
+		ONE(test_for_everybody) };
 	return key_setup() ? cmocka_run_group_tests(tests, NULL, NULL) : 1;
 }

@@ -64,7 +64,7 @@ static void test_found(void **state)
 	(void)state;
 	ask_make(&q, "bob.mesh", DNS_A);
 	ask_make(&upper, "BoB.mEsh", DNS_A);
-	be_put(upper.msg, 2, 0x1234);
+	be_put(upper.msg, 2, 0x4321); /* fake_question has another */
 	assert_int_equal(value_of(r, &q), -1);
 	keep(r, &upper, 7);
 	assert_int_equal(value_of(r, &q), 7);
@@ -157,6 +157,51 @@ static void test_full(void **state)
 	ready_free(r);
 }
 
+/* What was written over is gone, even where what stands there now is to the byte what stood there, but for what it says: an
+ * answer whose data are such bytes, as it may come to lie in the ring. */
+static void test_written_over(void **state)
+{
+	enum {
+		BEFORE = 64,
+		TAIL = 16,
+		FIRST = 200,
+		FORGED = 9,
+		FILLERS = READY_BYTES / READY_ANSWER_MAX + 8
+	};
+	struct question first, q, filler;
+	uint8_t image[BEFORE + DNS_UDP_SIZE], b[DNS_UDP_SIZE];
+	char name[40];
+	(void)state;
+	ask_make(&first, "first.mesh", DNS_A);
+	ask_make(&q, "bob.mesh", DNS_A);
+	struct ready *r = ready_new();
+	keep(r, &q, FORGED);
+	const uint8_t *at = memmem(r, READY_BYTES, q.name.b, q.name.len);
+	assert_non_null(at); /* in the ring, which is behind all else */
+	size_t len = BEFORE + answer_make(&q, FORGED, TAIL, b);
+	memcpy(image, at - DNS_HEADER - BEFORE, len);
+	ready_free(r);
+	for (size_t shift = 0; shift + len + DNS_HEADER + DNS_QUESTION_MAX / 4 <= READY_ANSWER_MAX; shift++) {
+		r = ready_new();
+		ready_keep(r, first.msg, first.len, &first.name, b, answer_make(&first, 1, FIRST, b));
+		keep(r, &q, 7);
+		int value = 7;
+		for (unsigned i = 0; i < FILLERS; i++) {
+			snprintf(name, sizeof(name), "filler-%u.mesh", i);
+			ask_make(&filler, name, DNS_A);
+			size_t question = answer_make(&filler, 0, 0, b);
+			memset(b + question, 0, sizeof(b) - question);
+			memcpy(b + question + shift, image, len);
+			ready_keep(r, filler.msg, filler.len, &filler.name, b, READY_ANSWER_MAX);
+			int now = value_of(r, &q);
+			assert_true(now == value || (now == -1 && i > FILLERS / 2));
+			value = now;
+		}
+		assert_int_equal(value, -1);
+		ready_free(r);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -164,6 +209,7 @@ int main(void)
 		cmocka_unit_test(test_others),
 		cmocka_unit_test(test_unusual),
 		cmocka_unit_test(test_full),
+		cmocka_unit_test(test_written_over),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -12,7 +12,8 @@
 
 enum {
 	WAYS = 4,
-	SETS = 1024,
+	SET_BITS = 10,
+	SETS = 1 << SET_BITS,
 	ID_LEN = 2,
 	HEAD = DNS_HEADER - ID_LEN,
 	TYPE_CLASS = 4,
@@ -79,9 +80,10 @@ static uint64_t hash_of(const uint8_t *msg, size_t len)
 	return word_add(h, word_get(msg + len - sizeof(uint64_t)));
 }
 
-static const struct place *set_of(const struct ready *r, uint64_t hash)
+/* The upper bits: what comes last has not reached the others. */
+static unsigned set_of(uint64_t hash)
 {
-	return r->index[hash % SETS];
+	return (unsigned)(hash >> (64 - SET_BITS));
 }
 
 static bool is_kept(const struct ready *r, const struct place *p)
@@ -107,7 +109,7 @@ static bool is_asked(const struct answer_kept *k, const uint8_t *msg, size_t len
 static const struct answer_kept *kept_find(const struct ready *r, const uint8_t *msg, size_t len)
 {
 	uint64_t hash = hash_of(msg, len);
-	const struct place *set = set_of(r, hash);
+	const struct place *set = r->index[set_of(hash)];
 	for (unsigned i = 0; i < WAYS; i++) {
 		const struct answer_kept *k = (const void *)(r->ring + set[i].at % READY_BYTES);
 		if (set[i].hash == hash && is_kept(r, &set[i]) && is_asked(k, msg, len))
@@ -150,7 +152,7 @@ void ready_keep(struct ready *r, const uint8_t *msg, size_t len, const struct dn
 	if (!r || !plain || answer_len > READY_ANSWER_MAX || answer_len < question)
 		return;
 	uint64_t hash = hash_of(msg, len);
-	struct place *set = r->index[hash % SETS], *p = set;
+	struct place *set = r->index[set_of(hash)], *p = set;
 	for (unsigned i = 1; i < WAYS; i++)
 		if (set[i].at < p->at)
 			p = &set[i];

@@ -202,6 +202,61 @@ static void test_written_over(void **state)
 	}
 }
 
+/* Questions that differ in any one byte have places of their own: none is left out of what says where they stand. */
+static void test_spread(void **state)
+{
+	enum { VALUES = 16 };
+	struct question q, other;
+	(void)state;
+	ask_make(&q, "a-machine-of-some-name.tail-net.mesh", DNS_A);
+	size_t name_end = (size_t)DNS_HEADER + q.name.len;
+	for (size_t at = 2; at < q.len; at++) {
+		bool in_name = at >= DNS_HEADER && at < name_end;
+		if (in_name && (q.msg[at] < 'a' || q.msg[at] > 'z'))
+			continue;
+		struct ready *r = ready_new();
+		for (unsigned kept = 0; kept < 2; kept++)
+			for (unsigned v = 0; v < VALUES; v++) {
+				other = q;
+				other.msg[at] = (uint8_t)(in_name ? 'a' + v : v);
+				if (in_name)
+					other.name.b[at - DNS_HEADER] = other.msg[at];
+				if (!kept)
+					keep(r, &other, (uint8_t)v);
+				else
+					assert_int_equal(value_of(r, &other), v);
+			}
+		ready_free(r);
+	}
+}
+
+/* Nor do bytes far from each other meet in few of the bits that say it: of names that differ in three, nearly all are kept. */
+static void test_spread_far(void **state)
+{
+	enum { VALUES = 8, ALL = VALUES * VALUES * VALUES, SIDE = 8 };
+	struct question q;
+	unsigned least = ALL;
+	(void)state;
+	for (size_t first = 1; first <= SIDE; first++) {
+		struct ready *r = ready_new();
+		unsigned found = 0;
+		for (unsigned i = 0; i < 2 * ALL; i++) {
+			ask_make(&q, "a-machine-of-some-name-that-is-long-enough.mesh", DNS_A);
+			for (unsigned k = 0, v = i % ALL; k < 3; k++, v /= VALUES) {
+				size_t at = first + (size_t)k * SIDE;
+				q.msg[DNS_HEADER + at] = q.name.b[at] = (uint8_t)('a' + v % VALUES);
+			}
+			if (i < ALL)
+				keep(r, &q, (uint8_t)i);
+			else
+				found += value_of(r, &q) == (uint8_t)i;
+		}
+		ready_free(r);
+		least = found < least ? found : least;
+	}
+	assert_in_range(least, ALL * 98 / 100, ALL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -210,6 +265,8 @@ int main(void)
 		cmocka_unit_test(test_unusual),
 		cmocka_unit_test(test_full),
 		cmocka_unit_test(test_written_over),
+		cmocka_unit_test(test_spread),
+		cmocka_unit_test(test_spread_far),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -238,7 +238,7 @@ static int test_policy(const struct server *s, const char *path, const struct po
 }
 
 /* With the DNS that was set by the API, if it was. The relay's region is known when its sockets are: their ports,
- * and the pin of a certificate made here. */
+ * and the pin of a certificate that nobody stands for. */
 static struct settings *make_settings(struct server *s, const struct control_config *c, struct errbuf *eb)
 {
 	struct control_config dns = { 0 };
@@ -307,9 +307,11 @@ static int reload(void *arg, char restart[static API_KEYS_TEXT], struct errbuf *
 {
 	struct server *s = arg;
 	struct control_config fresh;
+	char pin[sizeof(s->web.pin)];
 	int err = config_read(s->cfg.file, &fresh, eb);
 	if (err)
 		return err;
+	memcpy(pin, s->web.pin, sizeof(pin));
 	config_fixed_differ(&s->cfg, &fresh, restart, API_KEYS_TEXT);
 	fresh.base_domain = s->cfg.base_domain;
 	fresh.policy_database = s->cfg.policy_database;
@@ -317,6 +319,9 @@ static int reload(void *arg, char restart[static API_KEYS_TEXT], struct errbuf *
 	if (set && (test_policy(s, fresh.policy_path, set->policy, eb) || web_renew(&s->web, eb))) {
 		settings_put(set);
 		set = NULL;
+	} else if (set && strcmp(pin, s->web.pin) != 0) { /* which nodes are told */
+		settings_put(set);
+		set = make_settings(s, &fresh, eb);
 	}
 	if (set) {
 		s->reg.c.ephemeral_ms = fresh.ephemeral_ms;

@@ -55,6 +55,13 @@ int tls_pin_of(const char *cert_file, char out[static 80], struct errbuf *eb);
 int tls_cert_dates(const char *cert_file, int64_t *from_ms, int64_t *until_ms, struct errbuf *eb);
 /* 0, or with a sentence why clients will refuse it: dates, or, unless host is NULL, its names. */
 int tls_cert_fault(const char *cert_file, const char *host, struct errbuf *eb);
+/* How many certificates a PEM file has, 16 at most, and whether authorities that this machine knows signed the first;
+ * dates do not count. Reads the machine's bundle, which takes tens of milliseconds. */
+struct tls_cert_signer {
+	size_t n;
+	bool is_known;
+};
+int tls_cert_signer(const char *cert_file, struct tls_cert_signer *out, struct errbuf *eb);
 
 /* What a server has to show beyond what its struct tls asks for. Copied by stream_connect. */
 enum { TLS_PINS_MAX = 4, TLS_ALPN_TEXT = 16 };

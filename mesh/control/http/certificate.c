@@ -73,10 +73,31 @@ static int own_certificate(struct web *w, struct tls **out, struct errbuf *eb)
 	config_value_host(c->server_url, name, &port);
 	int err = tls_self_signed(cert, key, names, 1, eb);
 	if (!err)
-		err = tls_pin_of(cert, w->own_pin, eb);
+		err = tls_pin_of(cert, w->pin, eb);
 	if (!err && !(*out = tls_server(cert, key, eb)))
 		err = eb->code ? eb->code : ERR_MALFORMED;
 	return err;
+}
+
+/* Nodes know the server by its Noise key, and the relay inside by its certificate: one that nobody stands for is told by
+ * its pin. Official clients take a pin for no more than one certificate. */
+static void pin_unknown(struct web *w, const char *cert)
+{
+	struct tls_cert_signer signer;
+	struct errbuf eb;
+	if (!w->api->cfg->relay.enabled || tls_cert_signer(cert, &signer, &eb) || signer.is_known)
+		return;
+	if (signer.n == 1 && !tls_pin_of(cert, w->pin, &eb))
+		log_info("nobody that this machine knows signed certificate %s: nodes are told its pin for "
+			 "the "
+			 "relay",
+			cert);
+	else
+		log_warn("nobody that this machine knows signed certificate %s: nodes reach the relay where "
+			 "they "
+			 "know who did; let the file have its first certificate alone, and they are told its "
+			 "pin",
+			cert);
 }
 
 int certificate_load(struct web *w, struct tls **out, struct errbuf *eb)
@@ -90,11 +111,13 @@ int certificate_load(struct web *w, struct tls **out, struct errbuf *eb)
 		cert = key = issued;
 	*out = NULL;
 	if (cert) {
-		*w->own_pin = 0;
+		*w->pin = 0;
 		struct errbuf why;
 		*out = tls_server(cert, key, eb);
 		if (*out && certificate_fault(c, &why) != 0)
 			log_warn("%s", why.text);
+		if (*out)
+			pin_unknown(w, cert);
 		return *out ? 0 : eb->code ? eb->code : ERR_MALFORMED;
 	}
 	return c->acme_host || endpoint_is_set(&c->tls_listen) ? own_certificate(w, out, eb) : 0;

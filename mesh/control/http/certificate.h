@@ -4,7 +4,7 @@
 
 #include "mesh/control/http/web.h"
 
-/* For the doors; *out stays NULL where no TLS is spoken. Sets w->own_pin. */
+/* For the doors; *out stays NULL where no TLS is spoken. Sets w->pin. */
 int certificate_load(struct web *w, struct tls **out, struct errbuf *eb);
 /* From an authority, by ACME: begins to look after it. After the doors are open. */
 int certificate_open(struct web *w, struct errbuf *eb);

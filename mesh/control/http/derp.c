@@ -32,8 +32,7 @@ void derp_member_gone(struct web *w, const struct node_key *who)
 int derp_certificate_changed(struct web *w, struct errbuf *eb)
 {
 	const struct door *d = tls_door(w);
-	return w->relay && d->tls && !*w->own_pin ? tls_server_metacert(d->tls, relay_public(w->relay), eb)
-						  : 0;
+	return w->relay && d->tls && !*w->pin ? tls_server_metacert(d->tls, relay_public(w->relay), eb) : 0;
 }
 
 int derp_open(struct web *w, struct errbuf *eb)
@@ -66,6 +65,6 @@ const struct settings_relay *web_relay_facts(const struct web *w, struct setting
 	if (!w->relay)
 		return NULL;
 	*out = (struct settings_relay) { .at = tls_door(w)->at, .stun = relay_stun_at(w->relay, 0) };
-	memcpy(out->pin, w->own_pin, sizeof(out->pin));
+	memcpy(out->pin, w->pin, sizeof(out->pin));
 	return out;
 }

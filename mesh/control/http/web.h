@@ -37,7 +37,7 @@ struct web {
 				 unix_socket with WEB_ASK_SUFFIX */
 	struct certificate *certificate; /* from an authority; NULL = the settings want none */
 	struct relay *relay;		 /* inside; NULL = the settings want none */
-	char own_pin[80]; /* of the certificate made here; "" = the settings name one, or there is no TLS */
+	char pin[80]; /* of the certificate, where nobody else stands for it; "" = an authority does, or there is no TLS */
 	bool is_open;
 };
 

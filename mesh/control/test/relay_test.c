@@ -8,6 +8,7 @@
 
 #include "mesh/control/test/world.h"
 #include "mesh/relay/test/derp_peer.h"
+#include "mesh/transport/stream.h"
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,8 +24,8 @@ static struct endpoint door(void)
 	return (struct endpoint) { .ip = addr_v4(0x7f000009 | (pid & 0xffff) << 8), .port = PORT };
 }
 
-/* The same server with a relay inside. */
-static void start_relay(struct world *w)
+/* The same server with a relay inside; more: further settings. */
+static void start_relay(struct world *w, const char *more)
 {
 	const struct endpoint at = door();
 	char text[1024], ep[ENDPOINT_TEXT];
@@ -32,8 +33,8 @@ static void start_relay(struct world *w)
 		"server_url: http://hs.test\nlisten_addr: 127.0.0.1:0\ntls_listen_addr: %s\n"
 		"noise: { private_key_path: noise.key }\ndatabase: { sqlite: { path: db.sqlite } }\n"
 		"unix_socket: ctl.sock\ndns: { base_domain: mesh.test }\nlog: { level: warn }\n"
-		"derp: { server: { enabled: true, stun_listen_addr: 127.0.0.1:0 } }\n",
-		endpoint_format(&at, ep));
+		"derp: { server: { enabled: true, stun_listen_addr: 127.0.0.1:0 } }\n%s",
+		endpoint_format(&at, ep), more);
 	world_server_kill(w, SIGTERM, 0);
 	world_write_file(w->config, text);
 	world_server_start(w);
@@ -63,7 +64,7 @@ static void test_removed(void **state)
 	static struct world_node a, b;
 	struct derp_peer *p = calloc(2, sizeof(*p));
 	assert_non_null(p);
-	start_relay(w);
+	start_relay(w, "");
 	join(w, &a, &p[0], "alpha");
 	join(w, &b, &p[1], "beta");
 	dial(w, &p[0]);
@@ -80,9 +81,45 @@ static void test_removed(void **state)
 	free(p);
 }
 
+/* A certificate of the settings that nobody stands for is told by its pin, and the next one by its own. */
+static void test_pin_told(void **state)
+{
+	struct world *w = *state;
+	static struct world_node n;
+	static const char *const hosts[] = { "hs.test" };
+	struct derp_peer p = { 0 };
+	struct errbuf eb;
+	char cert[256], key[256], more[1024], pins[2][80];
+	size_t seen = 0;
+	place_path(&w->place, "own.crt", cert);
+	place_path(&w->place, "own.pem", key);
+	snprintf(more, sizeof(more), "tls_cert_path: %s\ntls_key_path: %s\n", cert, key);
+	assert_int_equal(tls_self_signed(cert, key, hosts, 1, &eb), 0);
+	assert_int_equal(tls_pin_of(cert, pins[0], &eb), 0);
+	start_relay(w, more);
+	join(w, &n, &p, "alpha");
+	world_node_ask_map(&n, true, "192.0.2.1:41641");
+	const struct ctl_map_response *m = world_node_next(&n, &seen);
+	assert_int_equal(m->derp_map->n_regions, 1);
+	assert_string_equal(m->derp_map->regions[0].nodes[0].cert_name, pins[0]);
+
+	assert_true(!unlink(cert) && !unlink(key));
+	assert_int_equal(tls_self_signed(cert, key, hosts, 1, &eb), 0);
+	assert_int_equal(tls_pin_of(cert, pins[1], &eb), 0);
+	assert_string_not_equal(pins[0], pins[1]);
+	json_decref(world_admin(w, "/v1/policy/reload", "{}"));
+	assert_int_equal(w->status, 200);
+	do
+		m = world_node_next(&n, &seen);
+	while (!m->derp_map);
+	assert_string_equal(m->derp_map->regions[0].nodes[0].cert_name, pins[1]);
+	world_node_close(&n);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test_setup_teardown(
-		test_removed, world_setup, world_teardown) };
+						    test_removed, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_pin_told, world_setup, world_teardown) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

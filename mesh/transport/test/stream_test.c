@@ -378,6 +378,38 @@ static void test_certificates(void **state)
 	scratch_fini(&other);
 }
 
+/* Authorities that this machine knows, here those of SSL_CERT_FILE; what is past its last day is signed by them all the same. */
+static void test_signer(void **state)
+{
+	struct scratch sc, other;
+	struct tls_cert_signer s;
+	struct errbuf eb = { 0 };
+	char path[128], both[8192];
+	(void)state;
+	scratch_init(&sc);
+	scratch_init(&other);
+	snprintf(path, sizeof(path), "%s/x", sc.dir);
+	setenv("SSL_CERT_FILE", other.cert, 1);
+	assert_int_equal(tls_cert_signer(sc.cert, &s, &eb), 0);
+	assert_true(s.n == 1 && !s.is_known);
+	assert_int_equal(tls_cert_signer(other.cert, &s, &eb), 0);
+	assert_true(s.n == 1 && s.is_known);
+	snprintf(both, sizeof(both), "%s%s", expired, expired);
+	write_text(path, both);
+	setenv("SSL_CERT_FILE", path, 1);
+	assert_int_equal(tls_cert_signer(path, &s, &eb), 0);
+	assert_true(s.n == 2 && s.is_known);
+	unsetenv("SSL_CERT_FILE");
+	assert_int_equal(tls_cert_signer(path, &s, &eb), 0);
+	assert_true(s.n == 2 && !s.is_known);
+	write_text(path, "no certificate\n");
+	assert_true(tls_cert_signer(path, &s, &eb) < 0);
+	assert_non_null(strstr(eb.text, "holds no PEM certificate"));
+	assert_true(tls_cert_signer("/nonexistent", &s, &eb) < 0);
+	scratch_fini(&sc);
+	scratch_fini(&other);
+}
+
 /* RFC 1421 4.6.1.1 */
 static const char locked[] = "-----BEGIN CERTIFICATE-----\n"
 			     "Proc-Type: 4,ENCRYPTED\n"
@@ -391,6 +423,7 @@ static void test_locked_certificate(void **state)
 	struct scratch sc;
 	char path[128], pin[80];
 	int fd[2], left = 0, status;
+	struct tls_cert_signer signer;
 	(void)state;
 	scratch_init(&sc);
 	snprintf(path, sizeof(path), "%s/x", sc.dir);
@@ -400,7 +433,7 @@ static void test_locked_certificate(void **state)
 	pid_t child = fork();
 	if (child == 0) { /* without a terminal, and with a standard input of its own */
 		bool read = setsid() < 0 || dup2(fd[0], STDIN_FILENO) < 0 || !tls_pin_of(path, pin, NULL) ||
-			    !tls_cert_fault(path, NULL, NULL) ||
+			    !tls_cert_fault(path, NULL, NULL) || !tls_cert_signer(path, &signer, NULL) ||
 			    tls_server_text(locked, sizeof(locked) - 1, NULL) ||
 			    tls_server(path, sc.key, NULL) || tls_client_authorities(path, NULL);
 		_exit(read);
@@ -604,6 +637,7 @@ int main(void)
 		cmocka_unit_test(test_authorities),
 		cmocka_unit_test(test_files),
 		cmocka_unit_test(test_certificates),
+		cmocka_unit_test(test_signer),
 		cmocka_unit_test(test_locked_certificate),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_unix),

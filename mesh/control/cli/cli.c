@@ -288,23 +288,44 @@ static int check_certificate(const struct options *o, const struct control_confi
 	return CONTROL_OK;
 }
 
+static int complain_all(const struct options *o, struct buf *all, const struct errbuf *eb)
+{
+	const char *line = all->len && !o->json ? buf_cstr(all) : NULL;
+	if (!line)
+		(void)cli_complain(o, CONTROL_FAILED, eb->text);
+	for (size_t n; line && *line; line += n + (line[n] == '\n')) {
+		char one[sizeof(eb->text)];
+		n = strcspn(line, "\n");
+		snprintf(one, sizeof(one), "%.*s", (int)n, line);
+		(void)cli_complain(o, CONTROL_FAILED, one);
+	}
+	buf_wipe(all); /* secrets may stand in it */
+	return CONTROL_FAILED;
+}
+
+static int first(int code, int next)
+{
+	return code == CONTROL_OK ? next : code;
+}
+
 static int run_configtest(const struct options *o, const char **words, int n, struct errbuf *eb)
 {
 	struct control_config c;
 	(void)words;
 	(void)n;
-	if (config_read(o->config, &c, eb))
-		return cli_complain(o, CONTROL_FAILED, eb->text);
+	struct buf all = { 0 };
+	if (config_read_all(o->config, &c, &all, eb))
+		return complain_all(o, &all, eb);
 	struct settings *s = settings_read(&c, NULL, NULL, NULL, eb);
 	int code = s ? CONTROL_OK : cli_complain(o, CONTROL_FAILED, eb->text);
 	if (s && policy_test(s->policy, NULL, eb))
 		code = complain_test(o, &c, eb);
-	if (code == CONTROL_OK)
-		code = check_certificate(o, &c, eb);
+	if (code == CONTROL_OK || !o->json) /* all that is wrong, and of JSON one document */
+		code = first(code, check_certificate(o, &c, eb));
 	if (s && !o->json)
 		config_unused_each(&c, print_unused, &c);
-	if (code == CONTROL_OK)
-		code = complain_missing(o, &c);
+	if (code == CONTROL_OK || !o->json)
+		code = first(code, complain_missing(o, &c));
 	if (code == CONTROL_OK)
 		printf(o->json ? "{\"ok\":true}\n" : "%s: good\n", o->config);
 	settings_put(s);

@@ -130,6 +130,7 @@ struct reading {
 	struct arena *mem;
 	const char *folder;
 	bool environment; /* it is asked as well */
+	struct buf *all;  /* as in struct document */
 };
 
 static int refuse_type(struct reading *r, const yaml_node_t *n, const char *key, const char *want)
@@ -233,19 +234,19 @@ static int take_split(struct reading *r, const char *key, yaml_node_t *n, struct
 	if (n->type != YAML_MAPPING_NODE)
 		return refuse_type(r, n, key, "a mapping from domain to a list of servers");
 	size_t count = (size_t)(n->data.mapping.pairs.top - n->data.mapping.pairs.start);
+	int err = 0;
 	*out = (struct config_splits) { .v = arena_array(r->mem, count, sizeof(*out->v)) };
 	for (size_t i = 0; i < count && out->v; i++) {
 		yaml_node_t *name = document_node(&r->d, n->data.mapping.pairs.start[i].key);
 		struct config_split *s = &out->v[out->n++];
 		s->suffix = keep_domain(r, document_text(name));
-		if (!s->suffix)
-			return refuse_type(r, name, key, "a domain name");
-		int err = config_servers_take(&r->d, key,
-			document_node(&r->d, n->data.mapping.pairs.start[i].value), r->mem, &s->servers);
-		if (err)
-			return err;
+		int wrong = s->suffix ? config_servers_take(&r->d, key,
+						document_node(&r->d, n->data.mapping.pairs.start[i].value),
+						r->mem, &s->servers)
+				      : refuse_type(r, name, key, "a domain name");
+		err = err ? err : wrong;
 	}
-	return 0;
+	return err;
 }
 
 static int take_net(struct reading *r, const struct row *row, yaml_node_t *n, const char *text, void *field)
@@ -415,14 +416,16 @@ static bool is_retention(struct reading *r, const yaml_node_t *key, const yaml_n
 static int take_level(struct reading *r, yaml_node_t *map, const char *prefix)
 {
 	int err = 0;
-	for (yaml_node_pair_t *p = map->data.mapping.pairs.start; p < map->data.mapping.pairs.top && !err;
-		p++) {
+	for (yaml_node_pair_t *p = map->data.mapping.pairs.start; p < map->data.mapping.pairs.top; p++) {
+		int wrong = 0;
 		yaml_node_t *key = document_node(&r->d, p->key), *value = document_node(&r->d, p->value);
 		char name[PATH_DEPTH_TEXT];
 		const struct row *exact = NULL, *inside = NULL;
 		if ((size_t)snprintf(name, sizeof(name), "%s%s", prefix, document_text(key)) >=
-			sizeof(name) - 1)
-			return document_refuse(&r->d, key, "this key is too long to be one of ours");
+			sizeof(name) - 1) {
+			err = document_refuse(&r->d, key, "this key is too long to be one of ours");
+			continue;
+		}
 		size_t len = strlen(name);
 		for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 			if (!strcmp(rows[i].key, name))
@@ -431,17 +434,18 @@ static int take_level(struct reading *r, yaml_node_t *map, const char *prefix)
 				inside = &rows[i];
 		}
 		if (exact) {
-			err = config_take(r, exact, key, value);
+			wrong = config_take(r, exact, key, value);
 		} else if (!inside && is_retention(r, key, value)) {
 			add_unused(r, &retention, value);
 		} else if (!inside) {
-			err = refuse_key(r, key, prefix);
+			wrong = refuse_key(r, key, prefix);
 		} else if (value->type == YAML_MAPPING_NODE) {
 			memcpy(name + len, ".", 2);
-			err = take_level(r, value, name);
+			wrong = take_level(r, value, name);
 		} else if (!document_is_null(value)) {
-			err = document_refuse(&r->d, value, "%s must be a mapping", name);
+			wrong = document_refuse(&r->d, value, "%s must be a mapping", name);
 		}
+		err = err ? err : wrong;
 	}
 	return err;
 }
@@ -534,6 +538,7 @@ static int take_document(struct reading *r, const char *path, const char *text, 
 	int err = document_open(&r->d, path, text, len, eb);
 	if (err)
 		return err;
+	r->d.all = r->all;
 	yaml_node_t *root = yaml_document_get_root_node(&r->d.yaml);
 	if (root && root->type == YAML_MAPPING_NODE)
 		err = take_level(r, root, "");
@@ -599,10 +604,10 @@ static int take_environment(struct reading *r, struct errbuf *eb)
 }
 
 static int parse_whole(const char *path, const char *text, size_t len, bool environment,
-	struct control_config *out, struct errbuf *eb)
+	struct control_config *out, struct buf *all, struct errbuf *eb)
 {
 	struct control_config c;
-	struct reading r = { .c = &c, .mem = &c.mem, .environment = environment };
+	struct reading r = { .c = &c, .mem = &c.mem, .environment = environment, .all = all };
 	const char *slash = strrchr(path, '/');
 	if (set_defaults(path, &c)) {
 		config_free(&c);
@@ -627,21 +632,28 @@ static int parse_whole(const char *path, const char *text, size_t len, bool envi
 int config_parse(
 	const char *path, const char *text, size_t len, struct control_config *out, struct errbuf *eb)
 {
-	return parse_whole(path, text, len, false, out, eb);
+	return parse_whole(path, text, len, false, out, NULL, eb);
 }
 
-int config_read(const char *path, struct control_config *out, struct errbuf *eb)
+int config_read_all(const char *path, struct control_config *out, struct buf *all, struct errbuf *eb)
 {
 	struct buf text = { 0 };
 	int err = file_read_given(path, CONFIG_BYTES_MAX, false, &text, eb);
 	if (!err)
-		err = parse_whole(path, (const char *)buf_data(&text), text.len, true, out, eb);
+		err = parse_whole(path, (const char *)buf_data(&text), text.len, true, out, all, eb);
 	else if (err == -ENOENT)
 		err = err_say(eb, err, "%s is not there: -c FILE says where the settings are", path);
 	buf_wipe(&text); /* secrets may stand in it */
 	if (!err && (err = config_login_secrets(out, eb)))
 		config_free(out);
+	if (err && all && !all->len)
+		(void)buf_printf(all, "%s\n", eb->text);
 	return err;
+}
+
+int config_read(const char *path, struct control_config *out, struct errbuf *eb)
+{
+	return config_read_all(path, out, NULL, eb);
 }
 
 void config_free(struct control_config *c)

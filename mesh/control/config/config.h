@@ -103,6 +103,8 @@ struct control_config {
 /* 0 and *out (free with config_free), or a code and the sentence. Relative paths are taken from the file's
  * folder. */
 int config_read(const char *path, struct control_config *out, struct errbuf *eb);
+/* The same; all: all that is wrong, a line for each of the first 50. */
+int config_read_all(const char *path, struct control_config *out, struct buf *all, struct errbuf *eb);
 /* text stands for the content of the file `path`. */
 int config_parse(
 	const char *path, const char *text, size_t len, struct control_config *out, struct errbuf *eb);

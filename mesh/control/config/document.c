@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { DEPTH_MAX = 16 };
+enum { DEPTH_MAX = 16, LINES_MAX = 50 };
 
 yaml_node_t *document_node(struct document *d, int id)
 {
@@ -16,12 +16,19 @@ yaml_node_t *document_node(struct document *d, int id)
 int document_refuse(struct document *d, const yaml_node_t *at, const char *fmt, ...)
 {
 	char text[256];
+	struct errbuf one;
 	va_list ap;
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	return err_say(d->eb, ERR_MALFORMED, "%s:%zu:%zu: %s", d->path, at ? at->start_mark.line + 1 : 1,
-		at ? at->start_mark.column + 1 : 1, text);
+	err_say(d->refused++ ? &one : d->eb, ERR_MALFORMED, "%s:%zu:%zu: %s", d->path,
+		at ? at->start_mark.line + 1 : 1, at ? at->start_mark.column + 1 : 1, text);
+	if (d->all && d->refused <= LINES_MAX + 1) /* where memory is short the first is said */
+		(void)buf_printf(d->all, "%s\n",
+			d->refused > LINES_MAX ? "and more"
+			: d->refused > 1       ? one.text
+					       : d->eb->text);
+	return ERR_MALFORMED;
 }
 
 const char *document_text(const yaml_node_t *n)

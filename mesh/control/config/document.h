@@ -2,6 +2,7 @@
 #ifndef RW_CONTROL_CONFIG_DOCUMENT_H
 #define RW_CONTROL_CONFIG_DOCUMENT_H
 
+#include "mesh/base/buf.h"
 #include "mesh/base/err.h"
 #include <stdbool.h>
 #include <stddef.h>
@@ -10,7 +11,10 @@
 struct document {
 	const char *path;
 	yaml_document_t yaml;
-	struct errbuf *eb;
+	struct errbuf *eb; /* the first that is refused */
+	struct buf *
+		all; /* a line for each, up to 50; NULL: the first is enough. Set by who reads on behind it */
+	size_t refused;
 };
 /* The first document of text, checked: no duplicate keys, scalar keys only. An empty one has a NULL root. */
 int document_open(struct document *d, const char *path, const char *text, size_t len, struct errbuf *eb);

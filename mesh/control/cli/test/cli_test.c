@@ -159,6 +159,25 @@ static void test_sentences(void **state)
 		{ { "configtest", "-c", "nocert.yaml" }, 1, "gone.pem: No such file" },
 		{ { "configtest", "-c", "words.yaml" }, 0, "words.yaml: good" },
 		{ { "configtest", "-c", "bad.yaml" }, 1, "bad.yaml:1:1: unknown key \"server\"" },
+		{ { "configtest", "-c", "several.yaml" }, 1,
+			"ropewalk-control: several.yaml:2:14: listen_addr: \"here\" is not an address such "
+			"as "
+			"0.0.0.0:8080 or :8080\n"
+			"ropewalk-control: several.yaml:4:14: dns.magic_dns: \"maybe\" is not true or false\n"
+			"ropewalk-control: several.yaml:5:27: dns.nameservers.split: \"#\" is not a domain "
+			"name\n"
+			"ropewalk-control: several.yaml:5:45: dns.nameservers.split: \"a b\" is not a domain "
+			"name\n"
+			"ropewalk-control: several.yaml:6:1: unknown key \"prefixs\"; did you mean "
+			"\"prefixes\"?\n"
+			"ropewalk-control: several.yaml:7:28: derp.server.enabled: must be true or false\n" },
+		{ { "configtest", "--json", "-c", "several.yaml" }, 1,
+			"{\"error\":{\"message\":\"several.yaml:2:14: listen_addr: \\\"here\\\" is not an "
+			"address such "
+			"as 0.0.0.0:8080 or :8080\"}}\n" },
+		{ { "configtest", "-c", "both.yaml" }, 1,
+			"missing.yaml: No such file or directory\nropewalk-control: " },
+		{ { "configtest", "-c", "both.yaml" }, 1, "gone.pem: No such file" },
 		{ { "serve", "-c", "bad.yaml" }, 78, "bad.yaml:1:1: unknown key \"server\"" },
 		{ { "configtest", "-c", "noderp.yaml" }, 1, "missing.yaml" },
 		{ { "import", "none.sqlite", "-c", "good.yaml" }, 1, "none.sqlite: No such file" },
@@ -193,6 +212,13 @@ static void test_sentences(void **state)
 	write_file(
 		"nocert.yaml", "server_url: https://hs.test\ntls_cert_path: gone.pem\ntls_key_path: k.pem\n");
 	write_file("bad.yaml", "server: a\n");
+	write_file("several.yaml", "server_url: http://a.test\nlisten_addr: here\ndns:\n  magic_dns: maybe\n"
+				   "  nameservers: { split: { \"#\": [192.0.2.1], \"a b\": [192.0.2.1], "
+				   "c.test: [192.0.2.1] } }\n"
+				   "prefixs: {}\nderp: { server: { enabled: perhaps } }\n");
+	write_file("both.yaml",
+		"server_url: https://hs.test\ntls_cert_path: gone.pem\ntls_key_path: gone.key\n"
+		"derp: { paths: [ missing.yaml ] }\n");
 	write_file("noderp.yaml", "server_url: http://a.test\nderp: { paths: [missing.yaml] }\n");
 	write_file("good.hujson", "{ // all\n \"acls\": [], }");
 	write_file("bad.hujson", "{ acls }");

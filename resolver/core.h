@@ -20,6 +20,9 @@ enum {
 	BUCKETS = 1024,
 	WAITERS_MAX = 4096,
 	FLIGHT_WAITERS_MAX = 256,
+	MANY_OUT = FLIGHTS_MAX / 4, /* who has so many out leaves others */
+	FLIGHTS_KEPT = FLIGHTS_MAX / 8,
+	WAITERS_KEPT = WAITERS_MAX / 8,
 	CACHE_BYTES = 4 << 20,
 	MESH_TTL_S = 5,
 	STALE_S = 86400,
@@ -58,6 +61,8 @@ struct waiter { /* a client's question, parked until its flight lands */
 	uint32_t four_s; /* see struct asking */
 	bool search;	 /* of nobody but dns64_search.c */
 	bool stale;	 /* there is an answer past its time to fall back on */
+	bool counted;	 /* in out_of[who] */
+	uint16_t who;
 	struct dns_query q;
 };
 struct flight_key {
@@ -106,6 +111,7 @@ struct resolver {
 	uint16_t free_slots[FLIGHTS_MAX];
 	uint16_t n_free, n_lingering;
 	size_t n_waiters;
+	uint16_t out_of[RESOLVER_WHO]; /* questions that wait, by whose they are (resolver_ops.who) */
 	struct spares spare_waiters, spare_flights;
 	uint8_t pool[256]; /* random bytes not yet used */
 	size_t n_pool;

@@ -17,6 +17,7 @@
 #include "mesh/os/sock.h"
 #include "resolver/exchange/validate.h"
 #include "resolver/report.h"
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -233,6 +234,14 @@ static uint16_t waits_of(struct resolver_server *s, const struct addr *from)
 	return s->waits_last.count;
 }
 
+static uint16_t who(void *arg, uint64_t client)
+{
+	struct addr from = { { 0 } };
+	static_assert((int)UDP_WAIT_COUNTS == (int)RESOLVER_WHO, "the same numbers");
+	(void)client_from(arg, client, &from);
+	return waits_of(arg, &from);
+}
+
 static void datagram_received(struct resolver_server *s, uint8_t listener, struct mmsghdr *m, uint64_t now_ms)
 {
 	if (m->msg_hdr.msg_flags & MSG_TRUNC) {
@@ -385,6 +394,7 @@ static bool memory_get(struct resolver_server *s)
 	struct resolver_ops ops = { .reply = reply,
 		.upstream_send = upstream_send,
 		.upstream_done = upstream_done,
+		.who = who,
 		.lists = lists,
 		.may_have = s->options.may_have ? may_have : NULL,
 		.told = told,

@@ -454,6 +454,7 @@ static bool four_after_error(struct resolver *r, struct asking *k, const struct 
 void waiter_free(struct resolver *r, struct waiter *w)
 {
 	free(w->before);
+	r->out_of[w->who] -= w->counted;
 	spare_put(&r->spare_waiters, w, sizeof(*w));
 }
 
@@ -495,12 +496,20 @@ void query_done(struct resolver *r, uint64_t now_ms, struct waiter *w, const str
 
 /* ---- the way ---- */
 
+/* Else one who asks for names of silent nameservers takes all places, and keeps them as fast as they fall free. */
+static bool has_many_out(const struct resolver *r, uint16_t who)
+{
+	return r->ops.who && r->out_of[who] > MANY_OUT;
+}
+
 /* NULL: there is no room. */
 static struct waiter *waiter_new(struct resolver *r, struct asking *k)
 {
+	uint16_t who = r->ops.who ? r->ops.who(r->ops.arg, k->client) : 0;
+	size_t most = has_many_out(r, who) ? WAITERS_MAX - WAITERS_KEPT : WAITERS_MAX;
 	while (r->n_waiters == WAITERS_MAX && flights_yield(r, k->now_ms))
 		;
-	struct waiter *w = r->n_waiters < WAITERS_MAX ? spare_get(&r->spare_waiters, sizeof(*w)) : NULL;
+	struct waiter *w = r->n_waiters < most ? spare_get(&r->spare_waiters, sizeof(*w)) : NULL;
 	if (!w)
 		return NULL;
 	memset(w, 0, offsetof(struct waiter, q));
@@ -512,6 +521,9 @@ static struct waiter *waiter_new(struct resolver *r, struct asking *k)
 	w->four_s = k->four_s;
 	dns_query_copy(&w->q, k->q);
 	k->before = NULL;
+	w->who = who;
+	w->counted = true;
+	r->out_of[who]++;
 	r->n_waiters++;
 	return w;
 }
@@ -543,7 +555,8 @@ static bool park(struct resolver *r, struct asking *k, const struct flight_key *
 			return true;
 		}
 		r->stats.forwarded++;
-		if ((r->n_free || flights_yield(r, k->now_ms)) && flight_start(r, k->now_ms, key, w))
+		unsigned kept = has_many_out(r, w->who) ? FLIGHTS_KEPT : 0;
+		if ((r->n_free > kept || flights_yield(r, k->now_ms)) && flight_start(r, k->now_ms, key, w))
 			return true;
 		r->n_waiters--;
 		waiter_free(r, w);

@@ -126,6 +126,7 @@ struct resolver_target { /* valid during the call */
 };
 
 /* No function of this header may be called from within an op, but resolver_deadline from `sooner`. */
+enum { RESOLVER_WHO = 4096 };
 struct resolver_ops {
 	/* client: the handle given to resolver_query. msg is valid during the call only. */
 	void (*reply)(void *arg, uint64_t client, const uint8_t *msg, size_t len);
@@ -136,6 +137,9 @@ struct resolver_ops {
 		void *arg, uint64_t id, const struct resolver_target *to, const uint8_t *msg, size_t len);
 	/* No more answers wanted for id: the driver may close its socket. */
 	void (*upstream_done)(void *arg, uint64_t id);
+	/* Whose question that is, as a number below RESOLVER_WHO: who has many out leaves the last places to others.
+	 * NULL: nobody does. */
+	uint16_t (*who)(void *arg, uint64_t client);
 	/* Which lists of the block set hold for this client just now, a bit for each. NULL: all. */
 	uint32_t (*lists)(void *arg, uint64_t client);
 	/* May this client have the names of our domains (zone_add_authority), and those of hosts (with_ptr) wherever they

@@ -145,9 +145,33 @@ static void test_many_records(void **state)
 	}
 }
 
+/* Who asks for names of silent nameservers, faster than they are given up, has not all places: others are answered. */
+static void test_many_of_one(void **state)
+{
+	static const struct fake_answer good = { .an = 1, .records = A_RECORD };
+	enum { GREEDY = 1, OTHER };
+	char name[32];
+	(void)state;
+	for (int i = 0; i < 1100; i++) {
+		snprintf(name, sizeof(name), "n%d.example.com", i);
+		f.n_sent = 0;
+		fake_ask(&f, GREEDY, name, DNS_A);
+	}
+	assert_int_equal(fake_rcode(&f), DNS_SERVFAIL);
+	assert_int_equal(f.client, GREEDY);
+	f.n_sent = 0;
+	fake_ask(&f, OTHER, "www.example.net", DNS_A);
+	assert_int_equal(f.n_sent, 1);
+	fake_answer(&f, 0, &good);
+	assert_int_equal(f.client, OTHER);
+	assert_int_equal(fake_rcode(&f), DNS_NOERROR);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test_setup_teardown(test_keytrap, setup, teardown),
+	const struct CMUnitTest tests[] = { cmocka_unit_test_setup_teardown(
+						    test_many_of_one, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_keytrap, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_many_records, setup, teardown) };
 	return key_setup() ? cmocka_run_group_tests(tests, NULL, NULL) : 1;
 }

@@ -45,6 +45,12 @@ static void upstream_done(void *arg, uint64_t id)
 	fail_msg("done for what was never sent");
 }
 
+static uint16_t who(void *arg, uint64_t client)
+{
+	(void)arg;
+	return (uint16_t)(client % RESOLVER_WHO);
+}
+
 static bool may_have(void *arg, uint64_t client)
 {
 	(void)client;
@@ -122,6 +128,7 @@ void fake_open(struct fake *f, unsigned n_upstreams)
 		.upstream_send = upstream_send,
 		.upstream_done = upstream_done,
 		.lists = lists,
+		.who = who,
 		.may_have = may_have,
 		.told = told,
 		.arg = f };

@@ -623,7 +623,7 @@ static void test_full(void **state)
 		char name[32];
 		snprintf(name, sizeof(name), "n%d.example.com", i);
 		f.n_sent = 0;
-		fake_ask(&f, 1, name, DNS_A);
+		fake_ask(&f, (uint64_t)i, name, DNS_A);
 	}
 	assert_int_equal(resolver_stats(r)->drop_full, 1100 - 1024);
 	assert_int_equal(f.n_replies, 1100 - 1024);

@@ -159,6 +159,8 @@ static void control_keep(struct udp_peer *p, struct msghdr *h)
 		if (!info || len > sizeof(p->control))
 			continue;
 		memcpy(p->control, c, c->cmsg_len);
+		/* is_same_peer compares all of it */
+		memset(p->control + c->cmsg_len, 0, len - c->cmsg_len);
 		if (c->cmsg_level ==
 			IPPROTO_IP) /* the answer goes back by the route, not by the interface it came in */
 			((struct in_pktinfo *)CMSG_DATA((struct cmsghdr *)p->control))->ipi_ifindex = 0;

@@ -2,6 +2,7 @@
  * whether the kernel cuts them, refuses to, or never could. Answers to one client leave together. */
 #include "resolver/server.h"
 
+#include "resolver/block.h"
 #include "resolver/listen.h"
 #include "resolver/test/fake.h"
 #include <errno.h>
@@ -23,8 +24,15 @@ struct fixture {
 	int clients[CLIENTS];
 	unsigned messages, cut; /* that were given to the kernel; of these, for it to cut */
 	int refusal;		/* of what is to be cut; 0: it is not refused */
+	bool closed;		/* nothing can be sent by the server */
 };
 static struct fixture fx;
+
+static ssize_t closed_say(void)
+{
+	errno = EPERM;
+	return -1;
+}
 
 int __real_sendmmsg(int fd, struct mmsghdr *m, unsigned n, int flags);
 int __wrap_sendmmsg(int fd, struct mmsghdr *m, unsigned n, int flags);
@@ -37,9 +45,25 @@ int __wrap_sendmmsg(int fd, struct mmsghdr *m, unsigned n, int flags)
 	for (unsigned i = 0; i < n && i <= whole; i++)
 		fx.cut += m[i].msg_hdr.msg_iovlen > 1;
 	if (whole)
-		return __real_sendmmsg(fd, m, whole, flags);
+		return fx.closed ? (int)closed_say() : __real_sendmmsg(fd, m, whole, flags);
 	errno = fx.refusal;
 	return -1;
+}
+
+ssize_t __real_sendmsg(int fd, const struct msghdr *m, int flags);
+ssize_t __wrap_sendmsg(int fd, const struct msghdr *m, int flags);
+ssize_t __wrap_sendmsg(int fd, const struct msghdr *m, int flags)
+{
+	return fx.closed ? closed_say() : __real_sendmsg(fd, m, flags);
+}
+ssize_t __real_sendto(
+	int fd, const void *b, size_t len, int flags, const struct sockaddr *to, socklen_t to_len);
+ssize_t __wrap_sendto(
+	int fd, const void *b, size_t len, int flags, const struct sockaddr *to, socklen_t to_len);
+ssize_t __wrap_sendto(
+	int fd, const void *b, size_t len, int flags, const struct sockaddr *to, socklen_t to_len)
+{
+	return fx.closed ? closed_say() : __real_sendto(fd, b, len, flags, to, to_len);
 }
 
 static void give_up(void *arg)
@@ -64,10 +88,9 @@ static void name_of(unsigned i, char *buf, size_t cap)
 	snprintf(buf, cap, i % 8 == 7 ? "host-%u-x.mesh" : "host-%02u.mesh", i);
 }
 
-static int setup_at(uint32_t listen, uint32_t first, uint32_t second)
+static int setup_of(const struct endpoint *at, size_t n, uint32_t first, uint32_t second)
 {
-	struct endpoint at = { .ip = addr_v4(listen) };
-	struct resolver_server_options o = { .at = &at, .n = 1 };
+	struct resolver_server_options o = { .at = at, .n = n };
 	struct zone *z = zone_new();
 	char name[40];
 	fx = (struct fixture) { .loop = loop_new() };
@@ -86,6 +109,10 @@ static int setup_at(uint32_t listen, uint32_t first, uint32_t second)
 	return 0;
 }
 
+static int setup_at(uint32_t listen, uint32_t first, uint32_t second)
+{
+	return setup_of(&(struct endpoint) { .ip = addr_v4(listen) }, 1, first, second);
+}
 static int setup_one(void **state)
 {
 	(void)state;
@@ -95,6 +122,30 @@ static int setup_all(void **state)
 {
 	(void)state;
 	return setup_at(INADDR_ANY, INADDR_LOOPBACK + 1, INADDR_LOOPBACK + 2);
+}
+
+static int setup_two(void **state)
+{
+	struct endpoint at[2] = { { .ip = addr_v4(INADDR_LOOPBACK) },
+		{ .ip = addr_v4(INADDR_LOOPBACK + 1) } };
+	(void)state;
+	return setup_of(at, 2, INADDR_LOOPBACK, INADDR_LOOPBACK);
+}
+/* A machine may have no IPv6 at all. */
+static bool has_six(void)
+{
+	struct sockaddr_in6 at = { .sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT };
+	int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	bool has = fd >= 0 && !bind(fd, (struct sockaddr *)&at, sizeof(at));
+	if (fd >= 0)
+		close(fd);
+	return has;
+}
+static int setup_all_six(void **state)
+{
+	struct endpoint at[2] = { { .ip = addr_v4(INADDR_ANY) }, { .ip = addr_any6 } };
+	(void)state;
+	return setup_of(at, has_six() ? 2 : 1, INADDR_LOOPBACK, INADDR_LOOPBACK);
 }
 
 static int teardown(void **state)
@@ -221,6 +272,106 @@ static void test_addresses(void **state)
 	close(fd);
 }
 
+/* Questions of two places that wait for the same end together: each answer comes from the port that was asked. */
+static void test_places(void **state)
+{
+	enum { EACH = 8 };
+	struct resolver *core = resolver_server_core(fx.server);
+	struct sockaddr_in at = { .sin_family = AF_INET };
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	uint8_t b[DNS_UDP_SIZE];
+	(void)state;
+	resolver_block_wait(core);
+	size_t len = fake_question(b, "www.example.com", DNS_A, DNS_RD);
+	for (unsigned i = 0; i < 2 * EACH; i++) {
+		struct endpoint to = resolver_server_endpoint(fx.server, i / EACH);
+		at.sin_addr.s_addr = htonl(INADDR_LOOPBACK + i / EACH);
+		at.sin_port = htons(to.port);
+		be_put(b, 2, i);
+		assert_int_equal(sendto(fd, b, len, 0, (struct sockaddr *)&at, sizeof(at)), len);
+	}
+	loop_timer_set(fx.limit, ANSWER_MS);
+	while (resolver_stats(core)->queries < 2 * EACH && !fx.gave_up)
+		loop_run_once(fx.loop);
+	resolver_block_set(core, NULL, &(struct block_answer) { 0 });
+	for (unsigned i = 0; i < 2 * EACH; i++) {
+		struct sockaddr_in from;
+		socklen_t from_len = sizeof(from);
+		while (recvfrom(fd, b, sizeof(b), MSG_DONTWAIT, (struct sockaddr *)&from, &from_len) < 0 &&
+			!fx.gave_up)
+			loop_run_once(fx.loop);
+		assert_int_equal(
+			ntohs(from.sin_port), resolver_server_endpoint(fx.server, be_get(b, 2) / EACH).port);
+	}
+	assert_int_equal(fx.cut, 2);
+	close(fd);
+}
+
+/* A place that a client of IPv6 had says nothing of it to the next client; and its answers leave together too. */
+static void test_six(void **state)
+{
+	if (!has_six())
+		skip();
+	struct sockaddr_in6 at = { .sin6_family = AF_INET6,
+		.sin6_addr = IN6ADDR_LOOPBACK_INIT,
+		.sin6_port = htons(resolver_server_endpoint(fx.server, 1).port) };
+	int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	uint8_t msg[300];
+	(void)state;
+	round_of(MANY);
+	unsigned messages = fx.messages;
+	assert_true(fd >= 0 && !connect(fd, (struct sockaddr *)&at, sizeof(at)));
+	size_t len = question(0, msg);
+	assert_int_equal(send(fd, msg, len, 0), len);
+	answer_expect(fd, 0);
+	round_of(MANY);
+	assert_int_equal(fx.messages, messages);
+	fx.messages = 0;
+	for (unsigned i = 0; i < MANY; i++) {
+		len = question(i, msg);
+		assert_int_equal(send(fd, msg, len, 0), len);
+	}
+	for (unsigned i = 0; i < MANY; i++)
+		answer_expect(fd, i);
+	assert_int_equal(fx.messages, messages);
+	close(fd);
+}
+
+/* What cannot be sent is counted, alone or among many, however often it is tried; and it keeps no place. */
+static void test_unsent(void **state)
+{
+	static const int refusals[] = { 0, EINVAL, EIO };
+	const struct resolver_server_stats *stats = resolver_server_stats(fx.server);
+	unsigned unsent = 0;
+	uint8_t msg[300];
+	(void)state;
+	uint32_t places = fx.server->n_free_peers;
+	for (size_t k = 0; k < ARRAY_LEN(refusals); k++)
+		for (unsigned many = 1; many <= MANY; many += MANY - 1) {
+			fx.refusal = refusals[k];
+			fx.closed = false;
+			for (unsigned i = 0; i < many; i++) {
+				size_t len = question(i, msg);
+				assert_int_equal(send(fx.clients[0], msg, len, 0), len);
+			}
+			fx.closed = true;
+			loop_timer_set(fx.limit, ANSWER_MS);
+			unsent += many;
+			while (stats->udp_unsent < unsent && !fx.gave_up)
+				loop_run_once(fx.loop);
+			assert_int_equal(stats->udp_unsent, unsent);
+			assert_int_equal(fx.server->n_free_peers, places);
+		}
+	fx.closed = false;
+	for (unsigned i = 0; i < MANY; i++) {
+		size_t len = question(i, msg);
+		assert_int_equal(send(fx.clients[0], msg, len, 0), len);
+	}
+	for (unsigned i = 0; i < MANY; i++)
+		answer_expect(fx.clients[0], i);
+	assert_int_equal(stats->udp_unsent, unsent);
+}
+
 int main(void)
 {
 #define BOTH(t) \
@@ -231,7 +382,10 @@ int main(void)
 		BOTH(test_by_turns),
 		BOTH(test_refused),
 		BOTH(test_never),
+		BOTH(test_unsent),
 		cmocka_unit_test_setup_teardown(test_addresses, setup_all, teardown),
+		cmocka_unit_test_setup_teardown(test_places, setup_two, teardown),
+		cmocka_unit_test_setup_teardown(test_six, setup_all_six, teardown),
 	};
 	return key_setup() ? cmocka_run_group_tests(tests, NULL, NULL) : 1;
 }

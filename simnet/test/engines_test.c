@@ -68,6 +68,11 @@ static void test_steps(void **state)
 		       "  - run: {at: a, argv: [ping, -c2, -i0.01, -W3, '{b.ip}'], within: 5s}\n"
 		       "  - run: {at: b, argv: [ping, -c1, -W1, '{a.ip}'], exit: 1, within: 5s}\n",
 			EXIT_PASS, "every router probed" },
+		/* Another router stands before it in the file, by which no probe's answer may leave. */
+		{ HEAD "routers:\n  plain: {nat: none}\n  home: {nat: none, firewall: {out: [accept udp "
+		       "5000-6000, drop]}}\nnodes:\n  a: {at: home}\n  b: {at: internet}\nsteps:\n"
+		       "  - run: {at: a, argv: [ping, -c1, -W1, '{b.ip}'], exit: 1, within: 5s}\n",
+			EXIT_PASS, "every router probed" },
 		{ HEAD "routers:\n  home: {nat: home, link: {delay: 1ms}}\nnodes:\n  a: {at: home, link: "
 		       "{delay: 1ms}}\n"
 		       "  b: {at: internet}\nsteps:\n  - ping: {from: a, to: b, within: 3s}\n  - cut: "

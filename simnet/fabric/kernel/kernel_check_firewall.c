@@ -161,7 +161,7 @@ static void add_rule(struct walls *t, int router, enum side to, const struct fir
 	}
 }
 
-/* The first of each protocol that passes is answered; the echo by the kernel. */
+/* The first of each protocol that passes is answered; the echo outside by the kernel. */
 static void add_backs(struct walls *t, size_t first)
 {
 	size_t end = t->n;
@@ -239,7 +239,8 @@ static void put16(uint8_t *p, uint32_t v)
 	p[0] = (uint8_t)(v >> 8), p[1] = (uint8_t)v;
 }
 
-/* A datagram, the SYN of a connection, or an echo request, with the trial's number in it. */
+/* A datagram, the SYN of a connection, or an echo, asked for or back, with the trial's number in it. from_port: the
+ * identifier of an echo. */
 static void send_packet(const struct walls *t, size_t number, const struct endpoint *to, uint16_t from_port)
 {
 	const struct trial *w = &t->v[number];
@@ -251,7 +252,7 @@ static void send_packet(const struct walls *t, size_t number, const struct endpo
 					       : 2;
 	uint8_t l4[20] = { 0 };
 	if (proto == IPPROTO_ICMP) {
-		l4[0] = 8;
+		l4[0] = w->is_back ? 0 : 8;
 		put16(l4 + 4, from_port);
 	} else {
 		put16(l4, from_port);
@@ -297,13 +298,13 @@ static void take_packet(struct walls *t, int router, enum side side, const uint8
 {
 	struct ip_view v;
 	size_t number = ip_parse(p, len, &v) ? number_in(t, p, len, &v) : 0;
-	if (number && v.proto == IPPROTO_ICMP && v.icmp_type != 8)
+	if (number && v.proto == IPPROTO_ICMP && v.icmp_type != 8 && !t->v[number].is_back)
 		number = v.icmp_type == 0 ? t->v[number].back : 0;
 	struct trial *w = &t->v[number];
 	if (!number || w->router != router || w->to != side || protos[w->proto].number != v.proto)
 		return;
 	w->come = true;
-	if (w->back && v.proto == IPPROTO_UDP)
+	if (w->back && (v.proto == IPPROTO_UDP || side == INSIDE))
 		send_packet(t, w->back, &(struct endpoint) { .ip = v.src, .port = v.sport }, v.dport);
 }
 

@@ -145,6 +145,9 @@ static int make_namespaces(struct probe *p, struct errbuf *eb)
 			err = netns_sysctl("net/ipv4/conf/all/accept_local", "1", eb);
 		if (!err) /* a closed port answers every router, however many there are at once */
 			err = netns_sysctl("net/ipv4/icmp_ratemask", "0", eb);
+		/* The kernel's own answer would leave by the router of the first LAN, whichever was asked through. */
+		if (!err && both[i] == &p->inside)
+			err = netns_sysctl("net/ipv4/icmp_echo_ignore_all", "1", eb);
 		if (!err)
 			err = netns_sysctl("net/ipv4/conf/all/rp_filter", "0", eb);
 		if (!err)

@@ -472,6 +472,22 @@ static void keep_line(void *owner, bool err, const char *line)
 	j->is_signed = is_signed;
 }
 
+const char *job_last_words(const struct job_result *r, char *buf, size_t cap)
+{
+	const char *text = r->out->len ? (const char *)buf_data(r->out) : "";
+	size_t end = r->out->len;
+
+	if (r->last_err)
+		return r->last_err;
+	while (end && text[end - 1] == '\n')
+		end--;
+	size_t at = end;
+	while (at && text[at - 1] != '\n')
+		at--;
+	snprintf(buf, cap, "%.*s", (int)(end - at < cap ? end - at : cap - 1), text + at);
+	return buf;
+}
+
 static void job_exited(void *owner, int status)
 {
 	struct job *j = owner;

@@ -39,10 +39,12 @@ void proc_free(struct proc *p); /* kills what still runs, without a call of exit
 struct job_result {
 	int status;
 	bool timed_out;
-	struct buf *out;  /* standard output */
-	struct buf *said; /* both outputs, line by line as they came */
-	const char *last_err;
+	struct buf *out;      /* standard output */
+	struct buf *said;     /* both outputs, line by line as they came */
+	const char *last_err; /* NULL: it said none */
 };
+/* What it said last: of its errors, or else at all; "" = nothing. May be buf. */
+const char *job_last_words(const struct job_result *r, char *buf, size_t cap);
 struct job;
 struct job *job_start(const struct proc_place *at, const char *const *argv, uint64_t timeout_ms,
 	void (*done)(void *owner, const struct job_result *r), void *owner, struct errbuf *eb);

@@ -99,23 +99,6 @@ struct waited {
 	uint64_t timeout_ms;
 };
 
-/* What it said last: of its errors, or else at all. */
-static const char *last_words(const struct job_result *r, char *buf, size_t cap)
-{
-	const char *text = r->out->len ? (const char *)buf_data(r->out) : "";
-	size_t end = r->out->len;
-
-	if (r->last_err)
-		return r->last_err;
-	while (end && text[end - 1] == '\n')
-		end--;
-	size_t at = end;
-	while (at && text[at - 1] != '\n')
-		at--;
-	snprintf(buf, cap, "%.*s", (int)(end - at < cap ? end - at : cap - 1), text + at);
-	return buf;
-}
-
 static void wait_done(void *owner, const struct job_result *r)
 {
 	struct waited *w = owner;
@@ -130,7 +113,7 @@ static void wait_done(void *owner, const struct job_result *r)
 		err_say(w->eb, ERR_REFUSED, "'%s' was ended by signal %d", w->name,
 			proc_signal_of(r->status));
 	else if (r->status && w->eb) {
-		const char *last = last_words(r, buf, sizeof(buf));
+		const char *last = job_last_words(r, buf, sizeof(buf));
 		err_say(w->eb, ERR_REFUSED, "'%s' ended with status %d%s%.200s", w->name, r->status,
 			*last ? ": " : "", last);
 	}

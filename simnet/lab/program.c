@@ -431,6 +431,7 @@ static void command_done(void *owner, const struct job_result *r)
 {
 	struct program *p = owner;
 	const struct adapter_command *c = &p->adapter->then[p->at];
+	char buf[200];
 
 	p->job = NULL;
 	if (p->state != PROGRAM_STARTING)
@@ -443,12 +444,13 @@ static void command_done(void *owner, const struct job_result *r)
 		programs_advance(p->lab);
 		return;
 	}
+	const char *last = job_last_words(r, buf, sizeof(buf));
 	if (r->timed_out || r->status || !c->n_until)
 		err_say(&p->why, ERR_REFUSED, "%s: '%s' %s%s%.200s", node_of(p)->name, c->argv[0],
 			r->timed_out ? "did not end in time"
 			: r->status  ? "failed"
 				     : "says nothing to capture",
-			r->last_err ? ": " : "", r->last_err ? r->last_err : "");
+			*last ? ": " : "", last);
 	if (c->again || (r->status == 0 && c->n_until))
 		loop_timer_set(p->timer, RETRY_MS);
 	else

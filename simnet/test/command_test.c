@@ -73,6 +73,9 @@ static const struct command_line_file files[] = {
 		"adapter: 1\nname: escapee\nstart: ['true']\nfiles: [{path: '{dir}/../x', text: x}]\n" },
 	{ "escape.yaml", SCENARIO "escape\nnodes:\n  a: {at: internet, run: escapee}\n" },
 	{ "quiet.yaml", "adapter: 1\nname: quiet\nstart: [sleep, '9']\nready: {line: never}\n" },
+	{ "setter.yaml", "adapter: 1\nname: setter\nstart: [sleep, '60']\n"
+			 "then: [{run: [sh, -c, 'echo one; echo no disk; exit 3']}]\n" },
+	{ "sets.yaml", SCENARIO "sets\nnodes: {a: {at: internet, run: setter}}\n" },
 	{ "impatient.yaml",
 		SCENARIO "impatient\nstart-within: 300ms\nnodes:\n  a: {at: internet, run: quiet}\n" },
 	{ "nat.yaml", SCENARIO "nat\nrouters: {home: {nat: home}}\nnodes: {a: {at: home}}\n" },
@@ -316,6 +319,7 @@ static void test_runs(void **state)
 	command_line_expect("simnet doctor | grep -c ' $'", 1, "0");
 	command_line_expect("simnet run pass.yaml", 0, "PASS pass  1 step, ");
 	command_line_expect("simnet run blank.yaml | grep 'log:'", 0, "log: a: one\n");
+	command_line_expect("simnet run sets.yaml", 1, "a: 'sh' failed: no disk");
 	command_line_expect("simnet run blank.yaml | grep -c 'log: a: $'", 1, "0");
 	command_line_expect("simnet run --tap --skip-unsupported needs.yaml", 0, "ok 1 - needs # SKIP ");
 	command_line_expect("simnet run --json pass.yaml | grep -c '^{.*}$'", 0, "3");

@@ -316,6 +316,16 @@ static void turn_bit(struct frame *f, const struct eth_view *v, int32_t bit)
 		f->b[at] ^= (uint8_t)(1 << bit % 8);
 }
 
+/* Who gets it throws it away without a word, since a checksum covers what was turned; of UDP that has none nobody can tell. */
+static void note_damage(const struct crossing *c, const struct frame *f, const struct eth_view *v)
+{
+	const uint8_t *udp = f->b + ETH_HEADER + v->ip.l4_at;
+	bool unchecked = v->ip.proto == IP_UDP && !v->ip.later_fragment && !udp[6] && !udp[7];
+	if (!unchecked)
+		board_note_drop(c->b, c->s->name, "the link damages it, and its checksum is wrong", &v->ip,
+			c->now_ns);
+}
+
 static void tell_too_big(const struct crossing *c, const struct frame *f, const struct eth_view *v)
 {
 	const struct addr *from = v->ip.version == 4 ? &c->s->teller : &c->s->teller6;
@@ -360,6 +370,8 @@ static void cross_once(const struct crossing *c, const struct frame *f, const st
 	struct frame behind = *f;
 	struct link_fate sound = { .turned_bit = -1 };
 	change(&behind, v, c->l, &fate);
+	if (!fate.twin_due_ns && fate.turned_bit >= 0)
+		note_damage(c, f, v);
 	arrive(c, &behind, fate.due_ns);
 	if (!fate.twin_due_ns)
 		return;

@@ -277,6 +277,7 @@ static void test_damage(void **state)
 	struct bench t;
 	struct link_model m = { .up = { .corrupt = LINK_PPM, .duplicate = LINK_PPM } };
 	struct packet p = udp(inside, outside, 100, 1);
+	struct board_drop d[2];
 	unsigned bits = 0;
 	bench_init(&t);
 	add_wire(&t, &m);
@@ -289,6 +290,14 @@ static void test_damage(void **state)
 	assert_int_equal(bits, 1);
 	assert_memory_equal(t.sent[0].f.b, f.b, ETH_HEADER + 20);
 	assert_memory_equal(t.sent[1].f.b, f.b, f.len); /* the twin is whole */
+	assert_int_equal(board_drops(t.b, d, ARRAY_LEN(d)), 0);
+	m.up.duplicate = 0;
+	assert_true(board_set_link(t.b, t.port, &m));
+	board_received(t.b, t.port, f.b, f.len, 3ULL * MS);
+	expect_drop(&t, "alice", "the link damages it, and its checksum is wrong", 1);
+	be_put(f.b + ETH_HEADER + 26, 2, 0); /* no checksum */
+	board_received(t.b, t.port, f.b, f.len, 4ULL * MS);
+	assert_int_equal(board_drops(t.b, d, ARRAY_LEN(d)), 0);
 	board_free(t.b);
 }
 

@@ -5,6 +5,7 @@
 #include "simnet/host/capture.h"
 #include "simnet/lab/failure.h"
 #include "simnet/lab/lab.h"
+#include "simnet/scenario/link_model.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -86,6 +87,78 @@ static struct why_host host_of_node(struct lab *l, const struct scn_step *st, in
 				 : NULL };
 	if (l->s->ipv6)
 		h.ip6 = topology_v6(l->s, now.network, &now.ip).ip;
+/* ---- links that hold packets longer than most programs wait */
+
+static const char *slow_way(const struct link_way *w, const char *name, char *buf, size_t cap)
+{
+	enum { LONG_US = 300000, SLOW_BPS = 32000, REORDER_SURE = LINK_PPM / 2 };
+
+	buf[0] = '\0';
+	if (w->delay_us >= LONG_US)
+		snprintf(buf, cap, "the link of %.40s takes %.1f s", name, (double)w->delay_us / 1e6);
+	else if (w->rate_bps && w->rate_bps <= SLOW_BPS)
+		snprintf(buf, cap, "the link of %.40s carries %u bit/s", name, (unsigned)w->rate_bps);
+	else if (w->reorder >= REORDER_SURE && w->reorder_us >= LONG_US)
+		snprintf(buf, cap, "the link of %.40s holds packets back for %.1f s", name,
+			(double)w->reorder_us / 1e6);
+	return buf;
+}
+
+/* The step is about it, or about somebody behind it. Of a router `node` is negative. */
+static bool is_on_way(const struct lab *l, const struct scn_step *st, int node, int router)
+{
+	size_t step = lab_step_number(l);
+
+	if (node >= 0)
+		return blame_asks(l, st, node) || blame_mentions(l, st, node);
+	for (int i = 0; i < (int)l->s->n_nodes; i++) {
+		size_t iface = (size_t)topology_in_use(l->s, step, i);
+		int at = topology_iface(l->s, step, (struct scn_plug) { i, -1, iface }).network;
+		while (at >= 0 && at != router)
+			at = topology_iface(l->s, step, (struct scn_plug) { -1, at, 0 }).network;
+		if (at == router && is_on_way(l, st, i, -1))
+			return true;
+	}
+	return false;
+}
+
+static void add_slow_links(const struct lab *l, const struct scn_step *st, struct evidence *e)
+{
+	for (int i = 0; i < (int)e->facts.n_hosts; i++) {
+		int router = i - (int)l->s->n_nodes, node = router < 0 ? i : -1;
+		const struct link_model *m = topology_link(l->s, lab_step_number(l), node, router);
+		struct why_host *h = &e->hosts[i];
+		if (m && is_on_way(l, st, node, router) &&
+			!*slow_way(&m->up, h->name, h->slow, sizeof(h->slow)))
+			(void)slow_way(&m->down, h->name, h->slow, sizeof(h->slow));
+	}
+}
+
+/* No packet is dropped where there is no link. */
+static bool is_pulled(const struct lab *l, const char *name)
+{
+	char target[100];
+	bool pulled = false;
+
+	snprintf(target, sizeof(target), "%.80s.carrier", name);
+	for (size_t i = 0; i < lab_step_number(l); i++) {
+		const struct scn_step *st = &l->s->steps[i];
+		if ((st->kind == STEP_CUT || st->kind == STEP_HEAL) && !strcmp(st->target, target))
+			pulled = st->kind == STEP_CUT;
+	}
+	return pulled;
+}
+
+static void add_pulled(
+	const struct lab *l, const struct scn_step *st, const struct evidence *e, struct why_lines *out)
+{
+	for (int i = 0; i < (int)e->facts.n_hosts; i++) {
+		int router = i - (int)l->s->n_nodes, node = router < 0 ? i : -1;
+		if (is_pulled(l, e->hosts[i].name) && is_on_way(l, st, node, router))
+			why_add(out, WHY_NEAR, "%s has no carrier: it was cut", e->hosts[i].name);
+	}
+}
+
 	/* Of who runs on a router, they are the router's. */
 	h.has_firewall =
 		!h.in_mesh && !n->on_router && (h.asks || blame_mentions(l, st, node)) && has_rules(l, node);
@@ -211,3 +284,6 @@ void evidence_close(struct evidence *e)
 	free(e->packets);
 	*e = (struct evidence) { 0 };
 }
+	add_slow_links(l, st, e);
+	e->facts.end_ns = (uint64_t)clock_unix_ms() * 1000000;
+	add_pulled(l, st, e, out);

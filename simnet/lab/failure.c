@@ -47,6 +47,13 @@ static void merge_drop(const struct lab *l, struct failure_drops *all, const str
 	all->n++;
 }
 
+/* By time: what died on a link may have died of what another had done to it, and links and routers tell theirs apart. */
+static int by_time(const void *a, const void *b)
+{
+	const struct engine_drop *x = a, *y = b;
+	return (x->at_ns > y->at_ns) - (x->at_ns < y->at_ns);
+}
+
 void failure_collect(struct lab *l, struct failure_drops *all)
 {
 	struct engine_drop some[64];
@@ -62,6 +69,7 @@ void failure_collect(struct lab *l, struct failure_drops *all)
 		if (n < ARRAY_LEN(some))
 			break;
 	}
+	qsort(all->list, all->n, sizeof(all->list[0]), by_time);
 }
 
 static void add_drop(

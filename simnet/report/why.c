@@ -314,9 +314,37 @@ static unsigned arrivals(const struct why_facts *f, const struct why_packet *p, 
 	return n;
 }
 
+/* ": the link of s takes 10.0 s", of those that are slow one; of the two ends first. */
+static const char *slow_link(const struct why_facts *f, int from, int to, char *buf, size_t cap)
+{
+	const char *slow = to >= 0 && *f->hosts[to].slow ? f->hosts[to].slow : f->hosts[from].slow;
+
+	for (size_t i = 0; i < f->n_hosts && !*slow; i++)
+		slow = f->hosts[i].slow;
+	snprintf(buf, cap, "%s%s", *slow ? ": " : "", slow);
+	return buf;
+}
+
+static const char *why_mute(
+	const struct why_facts *f, const struct why_packet *p, int host, char *buf, size_t cap)
+{
+	const struct why_host *h = &f->hosts[host];
+	const char *slow = slow_link(f, p->link, host, buf, cap);
+
+	if (h->state || h->has_firewall)
+		return h->state ? h->state : "the host has firewall rules of its own";
+	if (*slow)
+		return slow + 2;
+	snprintf(buf, cap, "the program there does not answer");
+	if (f->end_ns > p->at_ns)
+		snprintf(buf, cap, "the program there does not answer within %.1f s",
+			(double)(f->end_ns - p->at_ns) / 1e9);
+	return buf;
+}
+
 static void say_unanswered(const struct why_facts *f, const struct why_packet *p, char *out, size_t cap)
 {
-	char whom[ENDPOINT_TEXT + 40], text[ENDPOINT_TEXT];
+	char whom[ENDPOINT_TEXT + 40], text[ENDPOINT_TEXT], slow[WHY_SLOW + 2];
 	const struct why_host *from = &f->hosts[p->link];
 	int host = host_of(f, &p->dst.ip);
 	bool answered = false, echo = p->proto == IP_ICMP || p->proto == IP_ICMP6;
@@ -328,21 +356,59 @@ static void say_unanswered(const struct why_facts *f, const struct why_packet *p
 		snprintf(whom, sizeof(whom), "%s port %u of %s", frame_protocol(p->proto), p->dst.port,
 			host < 0 ? addr_format(&p->dst.ip, text) : f->hosts[host].name);
 	if (n && answered)
-		snprintf(out, cap, "%s answered %s, and the answer did not come back", f->hosts[host].name,
-			from->name);
+		snprintf(out, cap, "%s answered %s, and the answer did not come back%s", f->hosts[host].name,
+			from->name, slow_link(f, p->link, host, slow, sizeof(slow)));
 	else if (n && f->hosts[host].is_router)
 		snprintf(
 			out, cap, "%u came to %s from %s, which passes none of them on", n, whom, from->name);
 	else if (n)
 		snprintf(out, cap, "%u came to %s from %s, and nothing was said: %s", n, whom, from->name,
-			f->hosts[host].state	      ? f->hosts[host].state
-			: f->hosts[host].has_firewall ? "the host has firewall rules of its own"
-						      : "the program there does not answer");
+			why_mute(f, p, host, slow, sizeof(slow)));
 	else if (host >= 0)
-		snprintf(out, cap, "what %s sent to %s did not arrive there", from->name, whom);
+		snprintf(out, cap, "what %s sent to %s did not arrive there%s", from->name, whom,
+			slow_link(f, p->link, host, slow, sizeof(slow)));
 	else
 		snprintf(out, cap, "what %s sent to %s got no answer, and no node has that address",
 			from->name, whom);
+}
+
+/* ---- too late ---- */
+
+enum { LATE_NS = 100000000 };
+
+/* The first packet of a flow from an asker, before another; NULL = there is none. */
+static const struct why_packet *first_of(const struct why_facts *f, const struct why_packet *before,
+	uint8_t proto, const struct endpoint *src, const struct endpoint *dst)
+{
+	for (size_t i = 0; i < f->n_packets; i++) {
+		const struct why_packet *p = &f->packets[i];
+		if (p->link == before->link && !p->side && p->proto == proto && p->at_ns < before->at_ns &&
+			endpoint_equal(&p->src, src) && endpoint_equal(&p->dst, dst))
+			return p;
+	}
+	return NULL;
+}
+
+/* The asker's own machine turns an answer away: its program has closed the socket. A connection that it never had is reset
+ * by a segment without an acknowledgement (RFC 9293, 3.10.7). Returns the question. */
+static const struct why_packet *too_late(const struct why_facts *f, const struct why_packet *p)
+{
+	bool tcp = p->proto == IP_TCP && (p->tcp_flags & TCP_RST) && !(p->tcp_flags & TCP_ACK);
+	bool udp = (p->proto == IP_ICMP || p->proto == IP_ICMP6) && p->refuses && p->cited_proto == IP_UDP;
+	const struct why_packet *q = tcp   ? first_of(f, p, IP_TCP, &p->src, &p->dst)
+				     : udp ? first_of(f, p, IP_UDP, &p->cited_dst, &p->cited_src)
+					   : NULL;
+
+	if (!q || p->at_ns - q->at_ns < LATE_NS || (tcp && !begins(q)))
+		return NULL;
+	for (size_t i = 0; i < f->n_packets && tcp; i++) {
+		const struct why_packet *k = &f->packets[i];
+		if (k->link == p->link && !k->side && k->proto == IP_TCP && k->at_ns < p->at_ns &&
+			(k->tcp_flags & TCP_ACK) && endpoint_equal(&k->src, &p->src) &&
+			endpoint_equal(&k->dst, &p->dst))
+			return NULL; /* it had it */
+	}
+	return q;
 }
 
 /* ---- where it went ---- */
@@ -561,6 +627,25 @@ static void conclude_dns_loop(const struct why_facts *f, struct sayings *s)
 		}
 }
 
+static void conclude_late(const struct why_facts *f, struct sayings *s)
+{
+	char text[300], seen[160], whom[80], slow[WHY_SLOW + 2];
+
+	for (size_t i = f->n_packets; i-- > 0;) {
+		const struct why_packet *p = &f->packets[i];
+		const struct why_packet *q =
+			concerns(f, p) && is_own(f, p->link, &p->src.ip) ? too_late(f, p) : NULL;
+		if (!q)
+			continue;
+		snprintf(text, sizeof(text),
+			"the answer of %s came %.1f s after %s had asked, which did not wait so long%s",
+			name_of(f, &q->dst.ip, whom, sizeof(whom)), (double)(p->at_ns - q->at_ns) / 1e9,
+			f->hosts[p->link].name,
+			slow_link(f, p->link, host_of(f, &q->dst.ip), slow, sizeof(slow)));
+		conclude(s, WHY_SILENT, text, this_frame(p, seen, sizeof(seen)));
+	}
+}
+
 unsigned why_conclude(const struct why_facts *f, struct why_lines *out)
 {
 	struct sayings s = { .out = out };
@@ -575,6 +660,7 @@ unsigned why_conclude(const struct why_facts *f, struct why_lines *out)
 		conclude(&s, is_by_the_way(f, p) ? WHY_ASIDE : WHY_REFUSED, text,
 			this_frame(p, seen, sizeof(seen)));
 	}
+	conclude_late(f, &s);
 	conclude_alone(f, &s);
 	conclude_dns_loop(f, &s);
 	for (size_t i = f->n_packets; i-- > 0;) {
@@ -586,6 +672,13 @@ unsigned why_conclude(const struct why_facts *f, struct why_lines *out)
 		say_trail(f, p, seen, sizeof(seen));
 		conclude(&s, WHY_SILENT, text, seen);
 	}
+	/* Captures see a link from its far end: what came to them may not have come to the host. */
+	for (size_t i = 0; i < f->n_hosts && !s.n; i++)
+		if (*f->hosts[i].slow) {
+			snprintf(text, sizeof(text), "%s, and what is missing may be on its way",
+				f->hosts[i].slow);
+			conclude(&s, WHY_SILENT, text, "");
+		}
 	for (size_t i = 0; i < f->n_hosts && !s.n; i++) {
 		if (!f->hosts[i].asks || !f->hosts[i].has_firewall)
 			continue;

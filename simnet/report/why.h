@@ -20,7 +20,7 @@ enum why_rank {
 	WHY_SILENT,  /* nobody said anything */
 	WHY_ASIDE,   /* what is not about the step as far as one can see, but may be */
 };
-enum { WHY_LINES = 32, WHY_TEXT = 480 };
+enum { WHY_LINES = 32, WHY_TEXT = 480, WHY_SLOW = 96 };
 struct why_lines {
 	struct why_line {
 		enum why_rank rank;
@@ -56,6 +56,8 @@ struct why_host {
 	bool in_mesh;		  /* its UDP is its tunnel's: silence there says nothing */
 	bool has_firewall;	  /* rules of its own */
 	bool is_router;
+	char slow
+		[WHY_SLOW]; /* "the link of home takes 10.0 s", where it may be that what is missing comes later */
 	const char *state;   /* "is stopped by a signal", …; NULL = nothing to say */
 	uint16_t asked_port; /* that it was refused at first, and asked about */
 	uint16_t local_port; /* the same, where a program listens on 127.0.0.1 alone; 0 = none does */
@@ -70,6 +72,7 @@ struct why_facts {
 	size_t n_hosts;
 	const struct why_packet *packets; /* of all links */
 	size_t n_packets;
+	uint64_t end_ns; /* when the step failed, since 1970; 0 = not known */
 };
 /* Adds a line for every conclusion; the count. */
 unsigned why_conclude(const struct why_facts *f, struct why_lines *out);

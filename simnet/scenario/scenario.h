@@ -144,6 +144,8 @@ struct scn_iface topology_iface(const struct scenario *s, size_t n_steps, struct
  * none is. */
 struct scn_iface topology_uplink(const struct scenario *s, size_t n_steps, int router, size_t uplink);
 int topology_uplink_in_use(const struct scenario *s, size_t n_steps, int router);
+/* The link of a node, or where node is negative of a router's WAN, then; NULL = a plain wire. */
+const struct link_model *topology_link(const struct scenario *s, size_t n_steps, int node, int router);
 /* What the NAT of a router is then; of no meaning where it does not translate. */
 struct nat_model topology_nat(const struct scenario *s, size_t n_steps, int router);
 /* What IPv6 of its inside has outside then; not there when it exchanges none. */

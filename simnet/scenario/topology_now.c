@@ -126,6 +126,22 @@ bool topology_has_ip(const struct scenario *s, int node, const struct addr *ip)
 	return false;
 }
 
+const struct link_model *topology_link(const struct scenario *s, size_t n_steps, int node, int router)
+{
+	const char *name = node >= 0 ? s->nodes[node].name : s->routers[router].name;
+	const struct link_model *link = node >= 0 ? s->nodes[node].link : s->routers[router].link;
+
+	for (size_t i = 0; i < n_steps; i++) {
+		const struct scn_step *st = &s->steps[i];
+		const struct scn_change *c = st->change;
+		if (st->kind == STEP_SET && st->link && !strcmp(st->target, name))
+			link = st->link;
+		if (node < 0 && c && c->of_uplink && c->plug.router == router && !c->idle)
+			link = s->routers[router].uplinks[c->used].link;
+	}
+	return link;
+}
+
 struct nat_model topology_nat(const struct scenario *s, size_t n_steps, int router)
 {
 	struct nat_model m = s->routers[router].model;

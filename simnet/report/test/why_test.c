@@ -154,6 +154,36 @@ static void test_conclusions(void **state)
 	assert_says(others, 1, server, "");
 }
 
+/* An answer that its asker's machine turns away, since nobody waits for it any more; not one that was had. */
+static void test_late(void **state)
+{
+	(void)state;
+	const struct why_host server = { .name = "s", .ip = at(SERVER, 0).ip };
+	struct why_packet tcp[] = { syn(ALICE), packet(ALICE, IP_TCP, SERVER, 80, ALICE, 4000),
+		packet(ALICE, IP_TCP, ALICE, 4000, SERVER, 80) };
+	tcp[1].tcp_flags = TCP_SYN | TCP_ACK;
+	tcp[2].tcp_flags = TCP_RST;
+	tcp[1].at_ns = tcp[2].at_ns = 1500000000;
+	assert_says(tcp, 3, server,
+		"the answer of s came 1.5 s after alice had asked, which did not wait so long\n");
+	struct why_packet had[] = { tcp[0], tcp[1], tcp[2], tcp[2] };
+	had[2].tcp_flags = TCP_ACK;
+	had[3].at_ns++;
+	assert_says(had, 4, server, "");
+	tcp[2].at_ns = 1000; /* at once: nobody gave up */
+	assert_says(tcp, 3, server, "");
+	struct why_packet udp[] = { packet(ALICE, IP_UDP, ALICE, 4000, SERVER, 53),
+		packet(ALICE, IP_UDP, SERVER, 53, ALICE, 4000), packet(ALICE, IP_ICMP, ALICE, 0, SERVER, 0) };
+	udp[1].at_ns = udp[2].at_ns = 500000000;
+	udp[2].refuses = true;
+	udp[2].icmp_code = 3;
+	udp[2].cited_proto = IP_UDP;
+	udp[2].cited_src = at(SERVER, 53);
+	udp[2].cited_dst = at(ALICE, 4000);
+	assert_says(udp, 3, server,
+		"the answer of s came 0.5 s after alice had asked, which did not wait so long\n");
+}
+
 /* A tunnel's datagrams are not questions. */
 static void test_tunnels(void **state)
 {
@@ -356,6 +386,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_by_the_way),
 		cmocka_unit_test(test_conclusions),
+		cmocka_unit_test(test_late),
 		cmocka_unit_test(test_tunnels),
 		cmocka_unit_test(test_neighbours),
 		cmocka_unit_test(test_dns_loop),

@@ -29,23 +29,54 @@ static bool is_reached_at(const struct lab *l, int from, int to, struct addr *ou
 	return !addr_is_unspecified(out);
 }
 
-static void add_unroutable(struct lab *l, int from, int to, struct why_lines *out)
+int lab_has_no_way(struct lab *l, int from, const struct addr *to)
 {
-	struct endpoint at = { .port = 9 };
+	const struct endpoint at = { .ip = *to, .port = 9 };
 	struct sockaddr_storage sa;
 	struct errbuf eb;
-	char ip[ADDR_TEXT];
-	if (!is_reached_at(l, from, to, &at.ip))
-		return;
-	int family = addr_is_v4(&at.ip) ? AF_INET : AF_INET6;
-	int fd = hosts_socket(l->hosts, from, family, SOCK_DGRAM, 0, &eb);
+	int fd = hosts_socket(l->hosts, from, addr_is_v4(to) ? AF_INET : AF_INET6, SOCK_DGRAM, 0, &eb),
+	    no = 0;
 
 	/* Connecting a UDP socket asks for the route, and sends nothing. */
 	if (fd >= 0 && connect(fd, (struct sockaddr *)&sa, endpoint_to_sockaddr(&at, false, &sa)) < 0)
-		why_add(out, WHY_ROUTE, "%s has no way to %s (%s): %s", l->s->nodes[from].name,
-			l->s->nodes[to].name, addr_format(&at.ip, ip), strerror(errno));
+		no = errno;
 	if (fd >= 0)
 		close(fd);
+	return no;
+}
+
+static void add_unroutable(struct lab *l, int from, int to, struct why_lines *out)
+{
+	struct addr at;
+	char ip[ADDR_TEXT];
+	int no = is_reached_at(l, from, to, &at) ? lab_has_no_way(l, from, &at) : 0;
+
+	if (no)
+		why_add(out, WHY_ROUTE, "%s has no way to %s (%s): %s", l->s->nodes[from].name,
+			l->s->nodes[to].name, addr_format(&at, ip), strerror(no));
+}
+
+/* What programs and the C library say of a name that they could not ask for. */
+static bool is_of_names(const struct scn_step *st, const char *said)
+{
+	static const char *const words[] = { "name resolution", "resolve", "resolving", "Name or service",
+		"no such host", "getaddrinfo", "lookup " };
+	bool is = st && st->kind == STEP_RESOLVE;
+
+	for (size_t i = 0; i < ARRAY_LEN(words) && said && !is; i++)
+		is = strstr(said, words[i]) != NULL;
+	return is;
+}
+
+static void add_cut_off(struct lab *l, const struct scn_step *st, const char *said, struct why_lines *out)
+{
+	struct addr server;
+	char ip[ADDR_TEXT];
+
+	for (int i = 0; i < (int)l->s->n_nodes && is_of_names(st, said); i++)
+		if (st && blame_asks(l, st, i) && lookup_cut_off(l, i, &server))
+			why_add(out, WHY_ROUTE, "%s has no way to its nameserver %s: %s", l->s->nodes[i].name,
+				addr_format(&server, ip), strerror(lab_has_no_way(l, i, &server)));
 }
 
 static void add_routes(struct lab *l, const struct scn_step *st, struct why_lines *out)
@@ -56,37 +87,6 @@ static void add_routes(struct lab *l, const struct scn_step *st, struct why_line
 				add_unroutable(l, from, to, out);
 }
 
-/* ---- what the captures say */
-
-static bool has_rules(struct lab *l, int node)
-{
-	static const char *const argv[] = { "nft", "list", "ruleset", NULL };
-	struct buf text = { .cap = 1 << 20 };
-	struct errbuf eb;
-	bool has = lab_run(l, node, argv, ASK_MS, &text, &eb) == 0 && text.len;
-	buf_free(&text);
-	return has;
-}
-
-static struct why_host host_of_node(struct lab *l, const struct scn_step *st, int node)
-{
-	const struct program *p = &l->programs[node];
-	const struct scn_node *n = &l->s->nodes[node];
-	size_t step = lab_step_number(l);
-	size_t iface = (size_t)topology_in_use(l->s, step, node);
-	struct scn_iface now = topology_iface(l->s, step, (struct scn_plug) { node, -1, iface });
-	bool has_program = n->adapter || n->argv;
-	struct why_host h = { .name = n->name,
-		.ip = now.ip,
-		.asks = blame_asks(l, st, node),
-		.in_mesh = p->adapter && (p->adapter->mesh_name || p->adapter->path_argv),
-		.state = p->asleep   ? "it is asleep"
-			 : p->paused ? "its program is stopped by a signal"
-			 : has_program && !p->proc && !p->extras && !blame_in_background(l, node)
-				 ? "its program does not run"
-				 : NULL };
-	if (l->s->ipv6)
-		h.ip6 = topology_v6(l->s, now.network, &now.ip).ip;
 /* ---- links that hold packets longer than most programs wait */
 
 static const char *slow_way(const struct link_way *w, const char *name, char *buf, size_t cap)
@@ -159,6 +159,37 @@ static void add_pulled(
 	}
 }
 
+/* ---- what the captures say */
+
+static bool has_rules(struct lab *l, int node)
+{
+	static const char *const argv[] = { "nft", "list", "ruleset", NULL };
+	struct buf text = { .cap = 1 << 20 };
+	struct errbuf eb;
+	bool has = lab_run(l, node, argv, ASK_MS, &text, &eb) == 0 && text.len;
+	buf_free(&text);
+	return has;
+}
+
+static struct why_host host_of_node(struct lab *l, const struct scn_step *st, int node)
+{
+	const struct program *p = &l->programs[node];
+	const struct scn_node *n = &l->s->nodes[node];
+	size_t step = lab_step_number(l);
+	size_t iface = (size_t)topology_in_use(l->s, step, node);
+	struct scn_iface now = topology_iface(l->s, step, (struct scn_plug) { node, -1, iface });
+	bool has_program = n->adapter || n->argv;
+	struct why_host h = { .name = n->name,
+		.ip = now.ip,
+		.asks = blame_asks(l, st, node),
+		.in_mesh = p->adapter && (p->adapter->mesh_name || p->adapter->path_argv),
+		.state = p->asleep   ? "it is asleep"
+			 : p->paused ? "its program is stopped by a signal"
+			 : has_program && !p->proc && !p->extras && !blame_in_background(l, node)
+				 ? "its program does not run"
+				 : NULL };
+	if (l->s->ipv6)
+		h.ip6 = topology_v6(l->s, now.network, &now.ip).ip;
 	/* Of who runs on a router, they are the router's. */
 	h.has_firewall =
 		!h.in_mesh && !n->on_router && (h.asks || blame_mentions(l, st, node)) && has_rules(l, node);
@@ -265,15 +296,20 @@ void evidence_open(struct lab *l, const struct scn_step *st, struct evidence *e)
 				      .ip,
 			.lan = l->s->routers[i].lan,
 			.is_router = true };
+	add_slow_links(l, st, e);
+	e->facts.end_ns = (uint64_t)clock_unix_ms() * 1000000;
 	read_packets(l, e);
 	ask_refusers(l, e);
 }
 
-void evidence_add(struct lab *l, const struct scn_step *st, const struct evidence *e, struct why_lines *out)
+void evidence_add(struct lab *l, const struct scn_step *st, const struct evidence *e, const char *said,
+	struct why_lines *out)
 {
 	if (!l->engine || !l->programs)
 		return;
 	add_routes(l, st, out);
+	add_cut_off(l, st, said, out);
+	add_pulled(l, st, e, out);
 	if (e->facts.n_hosts)
 		why_conclude(&e->facts, out);
 }
@@ -284,6 +320,3 @@ void evidence_close(struct evidence *e)
 	free(e->packets);
 	*e = (struct evidence) { 0 };
 }
-	add_slow_links(l, st, e);
-	e->facts.end_ns = (uint64_t)clock_unix_ms() * 1000000;
-	add_pulled(l, st, e, out);

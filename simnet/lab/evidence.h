@@ -17,7 +17,9 @@ const char *evidence_file(const struct lab *l, char *buf, size_t cap); /* where 
 
 /* The packets since the step began. Where something fails there is less, and nothing is said. */
 void evidence_open(struct lab *l, const struct scn_step *st, struct evidence *e);
-void evidence_add(struct lab *l, const struct scn_step *st, const struct evidence *e, struct why_lines *out);
+/* said: the failure's own sentence. */
+void evidence_add(struct lab *l, const struct scn_step *st, const struct evidence *e, const char *said,
+	struct why_lines *out);
 void evidence_close(struct evidence *e);
 
 #endif

@@ -351,8 +351,8 @@ static void add_died(const struct lab *l, struct why_lines *out)
 			why_add(out, WHY_DIED, "%s", l->programs[i].why.text);
 }
 
-static void add_reasons(
-	struct lab *l, const struct scn_step *st, struct failure_drops *all, struct why_lines *out)
+static void add_reasons(struct lab *l, const struct scn_step *st, struct failure_drops *all, const char *said,
+	struct why_lines *out)
 {
 	struct evidence e;
 
@@ -363,7 +363,7 @@ static void add_reasons(
 		add_clocks(l, st, out);
 	}
 	add_oracle(l, st, out);
-	evidence_add(l, st, &e, out);
+	evidence_add(l, st, &e, said, out);
 	evidence_close(&e);
 }
 
@@ -377,7 +377,7 @@ void failure_explain(struct lab *l, const struct scn_step *st, struct failure_dr
 	if (st && st->fails)
 		add_died(l, lines);
 	else
-		add_reasons(l, st, all, lines);
+		add_reasons(l, st, all, said, lines);
 	bool sure = lines->n && lines->list[0].rank != WHY_ASIDE;
 	story_say(l->story, "cause", STORY_BAD, "cause: %s", sure ? lines->list[0].text : said);
 	for (size_t i = sure; i < lines->n; i++)

@@ -160,5 +160,9 @@ int step_run(struct lab *l, const struct scn_step *st, struct errbuf *eb);
 /* lookup.c */
 int lookup_resolve(
 	struct lab *l, const struct scn_step *st, const char *name, const char *want, struct errbuf *eb);
+/* None of the nameservers in its /etc/resolv.conf is on a network that it has a route to; *server is the first. */
+bool lookup_cut_off(struct lab *l, int node, struct addr *server);
+/* evidence.c: 0, or the errno of who sends from there to that address. */
+int lab_has_no_way(struct lab *l, int from, const struct addr *to);
 
 #endif

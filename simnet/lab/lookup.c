@@ -192,6 +192,20 @@ static int read_resolv_conf(
 				      l->s->nodes[node].name);
 }
 
+bool lookup_cut_off(struct lab *l, int node, struct addr *server)
+{
+	struct resolv_conf c = { 0 };
+	struct errbuf eb;
+
+	if (read_resolv_conf(l, node, loop_now_ms(l->loop) + ASK_AGAIN_MS, &c, &eb))
+		return false;
+	for (size_t i = 0; i < c.n_servers; i++)
+		if (!lab_has_no_way(l, node, &c.servers[i]))
+			return false;
+	*server = c.servers[0];
+	return true;
+}
+
 struct question {
 	struct lab *lab;
 	uint64_t deadline_ms;

@@ -156,6 +156,18 @@ static const struct story_row rows[] = {
 	{ "no nameserver",
 		HOME "nodes: {c: {at: home}}\nsteps:\n  - resolve: {from: c, name: x.test, within: 300ms}\n",
 		"c has no nameserver in /etc/resolv.conf", NULL },
+	{ "a nameserver of a family that the host has not",
+		SIX "  - run: {at: c, argv: [sh, -c, 'echo nameserver {s.ip} >/etc/resolv.conf']}\n"
+		    "  - run: {at: c, argv: [python3, -c, \"import socket; "
+		    "socket.getaddrinfo('x.test',80)\"]}\n",
+		"c has no way to its nameserver 203.0.113.10: Network is unreachable", NULL },
+	{ "the same, asked by a step",
+		SIX "  - run: {at: c, argv: [sh, -c, 'echo nameserver {s.ip} >/etc/resolv.conf']}\n"
+		    "  - resolve: {from: c, name: x.test, within: 300ms}\n",
+		"c has no way to its nameserver 203.0.113.10: Network is unreachable", NULL },
+	{ "the same, which is not what is wrong",
+		SIX "  - run: {at: c, argv: [sh, -c, 'echo nameserver {s.ip} >/etc/resolv.conf; exit 3']}\n",
+		"ended with status 3", "nameserver 203" },
 	{ "the same while its router is scanned",
 		HOME "nodes: {c: {at: home}, d: {at: internet}}\nsteps:\n" SCAN(
 			"home") "  - resolve: {from: c, name: x.test, within: 300ms}\n",

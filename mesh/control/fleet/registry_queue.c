@@ -104,6 +104,9 @@ static void save_failed(struct registry *r)
 static void finish_change(struct change *c)
 {
 	struct registry *r = c->r;
+	if (c->unsaved && !*r->trouble &&
+		c->wait) /* who waits is told, and whoever reads the log is another */
+		log_error("a change is not saved: %s", c->eb.text);
 	if (c->unsaved)
 		snprintf(r->trouble, sizeof(r->trouble), "%s", c->eb.text);
 	if (c->kind == &save_kind && c->err)
@@ -173,6 +176,8 @@ static void write_done(void *arg)
 	r->stepping = true;
 	r->busy = NULL;
 	if (!c->err) {
+		if (*r->trouble)
+			log_info("changes are saved again");
 		r->trouble[0] = 0;
 		r->changes += c->kind != &save_kind;
 		c->err = c->kind->edit ? publish_edit(c) : c->kind->publish(r, c, &c->eb);

@@ -335,14 +335,27 @@ static void test_moves_meanwhile(void **state)
 	assert_int_equal(fleet_by_id(&f->r.fleet, 1)->endpoints.v[0].port, 7);
 }
 
+struct said {
+	unsigned unsaved, again;
+};
+
+static void log_said(void *arg, enum log_level level, const char *text)
+{
+	struct said *s = arg;
+	s->unsaved += level == LOG_ERROR && strstr(text, "a change is not saved: ") != NULL;
+	s->again += level == LOG_INFO && strstr(text, "changes are saved again") != NULL;
+}
+
 /* While nothing can be written, admins are told so, and nodes move all the same; what they said is written
  * later. */
 static void test_disk_away_and_back(void **state)
 {
 	struct fixture *f = *state;
 	struct end e;
+	struct said said = { 0 };
 	char aside[256];
 	assert_int_equal(rename(f->path, place_path(&f->place, "aside", aside)), 0);
+	log_tell(log_said, &said);
 	registry_node_rename(&f->r, 1, "nas", waits(&e));
 	work_all(f);
 	assert_int_equal(e.err, -ENOENT);
@@ -361,6 +374,8 @@ static void test_disk_away_and_back(void **state)
 	registry_save(&f->r);
 	work_all(f);
 	assert_int_equal(f->save_in_ms, 2000);
+	assert_int_equal(said.unsaved, 1);
+	assert_int_equal(said.again, 0);
 
 	assert_int_equal(rename(aside, f->path), 0);
 	registry_probe(&f->r, NOW, waits(&e)); /* that it works again is reason enough */
@@ -368,6 +383,9 @@ static void test_disk_away_and_back(void **state)
 	assert_int_equal(e.err, 0);
 	assert_int_equal(f->r.unsaved.n, 0);
 	assert_string_equal(f->r.trouble, "");
+	assert_int_equal(said.unsaved, 1);
+	assert_int_equal(said.again, 1);
+	log_tell(NULL, NULL);
 	reopen(f);
 	assert_int_equal(fleet_by_id(&f->r.fleet, 1)->endpoints.v[0].port, 8);
 }

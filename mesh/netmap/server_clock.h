@@ -17,5 +17,7 @@ struct server_clock { /* all zero: the server has said nothing */
 void server_clock_told(struct server_clock *c, int64_t control_time_ms, int64_t boot_ms);
 /* Unix ms, the server's. wall_ms: ours, for as long as that is not known. */
 int64_t server_clock_now(const struct server_clock *c, int64_t boot_ms, int64_t wall_ms);
+/* How far wall_ms is from it, either way; 0: that is not known, or less than ten minutes, as clocks that nobody keeps are. */
+uint64_t server_clock_apart(const struct server_clock *c, int64_t boot_ms, int64_t wall_ms);
 
 #endif

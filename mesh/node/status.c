@@ -1,6 +1,7 @@
 #include "mesh/node/status.h"
 #include "mesh/netmap/exits.h"
 #include "mesh/base/aead.h"
+#include "mesh/base/text.h"
 #include "mesh/node/key_end.h"
 #include "mesh/node/links/server_link.h"
 #include "mesh/node/host/forwarding.h"
@@ -200,9 +201,24 @@ static void add_exit_health(struct node *n, struct arena *a, struct api_status *
 		s->health[s->n_health++] = filtered;
 }
 
+static void add_clock_health(struct node *n, struct arena *a, struct api_status *s)
+{
+	char span[TEXT_COUNT];
+	uint64_t apart_ms = server_clock_apart(&n->clock, clock_boot_ms(), clock_unix_ms());
+	const char *line =
+		apart_ms ? arena_printf(a,
+				   API_CLOCKS "%s apart: set the one that is wrong (`timedatectl` says "
+					      "whether this one is kept right); certificates are "
+					      "judged by the clock of who looks at them",
+				   text_span(apart_ms, span))
+			 : NULL;
+	if (line)
+		s->health[s->n_health++] = line;
+}
+
 static void add_health(struct node *n, struct arena *a, struct api_status *s)
 {
-	enum { OWN_LINES = 24 + APPLY_STEPS, RING_TEXT = 256 }; /* the ifs below */
+	enum { OWN_LINES = 25 + APPLY_STEPS, RING_TEXT = 256 }; /* the ifs below */
 	size_t from_map = n->apply.map ? n->apply.map->n_health : 0;
 	s->health = arena_array(a, from_map + OWN_LINES, sizeof(*s->health));
 	if (!s->health)
@@ -211,6 +227,7 @@ static void add_health(struct node *n, struct arena *a, struct api_status *s)
 		s->health[s->n_health++] = API_EXPIRED;
 	if (n->last_error[0])
 		s->health[s->n_health++] = n->last_error;
+	add_clock_health(n, a, s);
 	if (n->state.prefs.shields_up)
 		s->health[s->n_health++] = "shields are up: nothing is let in that this machine has not "
 					   "asked for (`ropewalk set "

@@ -40,6 +40,7 @@ struct api_drop {
 	uint64_t n;
 };
 /* The health line of a machine whose own key has ended. */
+#define API_CLOCKS "the clock of this machine and the control server's are " /* ... apart */
 #define API_EXPIRED "The key of this machine has expired. To log in anew: ropewalk up"
 /* How packets go through this machine. */
 struct api_data_path {

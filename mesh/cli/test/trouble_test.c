@@ -1,6 +1,7 @@
 /* Verbs for when something is wrong: status --explain, doctor, bugreport. */
 #include "mesh/cli/redact.h"
 #include "mesh/cli/test/line.h"
+#include "mesh/proto/localapi_status.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -108,7 +109,8 @@ static void test_doctor(void **state)
 		{ "GET " API "status", 200,
 			"{\"Version\":\"0.0.1\",\"BackendState\":\"Running\",\"Control\":\"waiting for x\","
 			"\"Self\":{\"AllowedIPs\":[\"10.1.0.0/16\"]},"
-			"\"CurrentTailnet\":{\"MagicDNSEnabled\":true},\"Health\":[\"h1\"]}",
+			"\"CurrentTailnet\":{\"MagicDNSEnabled\":true},\"Health\":[\"h1\",\"" API_CLOCKS
+			"2 days apart\"]}",
 			false },
 		{ "GET " API "prefs", 200,
 			"{\"CorpDNS\":true,\"AdvertiseRoutes\":[\"10.1.0.0/16\",\"10.2.0.0/16\"]}", false },
@@ -134,6 +136,8 @@ static void test_doctor(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(says); i++)
 		if (!strstr(r.out, says[i]))
 			fail_msg("%s is not in\n%s", says[i], r.out);
+	assert_non_null(strstr(r.out, "odd    health   " API_CLOCKS "2 days apart\n"));
+	assert_null(strstr(r.out, "the clock is plausible"));
 	result_free(&r);
 	fake_api_stop(f);
 }

@@ -168,6 +168,22 @@ static void name_check(const struct world *w, unsigned name)
 		abort();
 }
 
+/* Who has a name for its address is a host, as often as it was given. */
+static void many_check(const struct world *w)
+{
+	char text[32];
+	struct addr ip;
+	struct zone_hit hit;
+	struct dns_name n;
+	for (unsigned i = 0; w->many && i < CROWD; i++) {
+		machine(text, &ip, i);
+		(void)dns_name_parse(text, &n);
+		zone_find(w->z, &n, &hit);
+		if (hit.n != 1 || hit.rrs[0]->times != w->many || hit.rrs[0]->hosts != (i & 1) * w->many)
+			abort();
+	}
+}
+
 /* Names of the input itself. */
 static void other_names(struct world *w, struct rd *r)
 {
@@ -246,6 +262,8 @@ static void zone_target(const uint8_t *data, size_t len)
 	trouble_end();
 	for (unsigned i = 0; w.z && i < NAMES; i++)
 		name_check(&w, i);
+	if (w.z)
+		many_check(&w);
 	zone_put(w.z);
 }
 

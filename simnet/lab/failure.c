@@ -160,9 +160,56 @@ static bool clock_of_line(const char *line, int64_t *unix_ms)
 	return text_time_ms(stamp, unix_ms);
 }
 
+/* Behind the time, if it begins with one. */
+static const char *words_of_line(const char *line)
+{
+	int64_t ms;
+
+	if (line && clock_of_line(line, &ms)) {
+		line += strcspn(line, " \t");
+		line += strspn(line, " \t");
+	}
+	return line;
+}
+
+/* "; alice says again and again: ...": what it tries and tells of, where nobody else knows more. */
+static const char *complaint_of(const struct lab *l, const struct scn_step *st, char *buf, size_t cap)
+{
+	buf[0] = '\0';
+	for (size_t i = 0; l->programs && blame_in_mesh(l, st) && !*buf && i < l->s->n_nodes; i++) {
+		const struct program *p = &l->programs[i];
+		size_t n = p->n_lines < PROGRAM_TAIL ? p->n_lines : PROGRAM_TAIL, same = 0;
+		if (!n || !blame_asks(l, st, (int)i))
+			continue;
+		const char *last = words_of_line(p->tail[(p->n_lines - 1) % PROGRAM_TAIL]);
+		for (size_t k = p->n_lines - n; k < p->n_lines; k++) {
+			const char *line = words_of_line(p->tail[k % PROGRAM_TAIL]);
+			same += last && *last && line && !strcmp(line, last);
+		}
+		if (same > 1)
+			snprintf(buf, cap, "; %s says again and again: %.300s", l->s->nodes[i].name, last);
+	}
+	return buf;
+}
+
+static const char *span_text(int64_t ms, char *buf, size_t cap)
+{
+	enum { MINUTE = 60000, HOUR = 60 * MINUTE, DAY = 24 * HOUR };
+	double v = (double)ms, size = v < 0 ? -v : v;
+
+	if (size < 3.0 * HOUR)
+		snprintf(buf, cap, "%.0f minutes", v / MINUTE);
+	else if (size < 2.0 * DAY)
+		snprintf(buf, cap, "%.1f hours", v / HOUR);
+	else
+		snprintf(buf, cap, "%.1f days", v / DAY);
+	return buf;
+}
+
 static void add_clocks(struct lab *l, const struct scn_step *st, struct why_lines *out)
 {
-	enum { OFF_MS = 60000, DAY_MS = 86400000 };
+	enum { OFF_MS = 60000 };
+	char off[40];
 
 	for (size_t i = 0; i < l->s->n_nodes; i++) {
 		const struct program *p = &l->programs[i];
@@ -174,8 +221,8 @@ static void add_clocks(struct lab *l, const struct scn_step *st, struct why_line
 		/* The line may be as old as the run. */
 		int64_t run_ms = (int64_t)(l->story->now_ms() - l->story->t0_ms);
 		if (said > now + OFF_MS || said < now - run_ms - OFF_MS)
-			why_add(out, WHY_CLOCK, "the clock of %s is off by %.1f days: it says %.24s",
-				l->s->nodes[i].name, (double)(said - now) / DAY_MS, last);
+			why_add(out, WHY_CLOCK, "the clock of %s is off by %s: it says %.24s",
+				l->s->nodes[i].name, span_text(said - now, off, sizeof(off)), last);
 	}
 }
 
@@ -367,9 +414,24 @@ static void add_reasons(struct lab *l, const struct scn_step *st, struct failure
 	evidence_close(&e);
 }
 
+/* Which line is the cause; lines->n: none is, and the failure's own sentence says more. Who finds a certificate wrong has come
+ * to the other end, and whatever it tries afterwards is not why: that is a clock, or what is said. */
+static size_t cause_of(const struct why_lines *lines, const char *said)
+{
+	bool of_certificate = said && (strcasestr(said, "certificate") || strstr(said, "x509"));
+
+	for (size_t i = 0; i < lines->n; i++) {
+		enum why_rank rank = lines->list[i].rank;
+		if (rank < WHY_REFUSED || rank == WHY_CLOCK || (!of_certificate && rank != WHY_ASIDE))
+			return i;
+	}
+	return lines->n;
+}
+
 void failure_explain(struct lab *l, const struct scn_step *st, struct failure_drops *all, const char *said)
 {
 	struct why_lines *lines = calloc(1, sizeof(*lines));
+	char complaint[WHY_TEXT];
 
 	if (!lines)
 		return;
@@ -378,10 +440,13 @@ void failure_explain(struct lab *l, const struct scn_step *st, struct failure_dr
 		add_died(l, lines);
 	else
 		add_reasons(l, st, all, said, lines);
-	bool sure = lines->n && lines->list[0].rank != WHY_ASIDE;
-	story_say(l->story, "cause", STORY_BAD, "cause: %s", sure ? lines->list[0].text : said);
-	for (size_t i = sure; i < lines->n; i++)
-		story_say(l->story, "why", STORY_NOTE, "why: %s", lines->list[i].text);
+	size_t cause = cause_of(lines, said);
+	bool sure = cause < lines->n;
+	story_say(l->story, "cause", STORY_BAD, "cause: %s%s", sure ? lines->list[cause].text : said,
+		sure ? "" : complaint_of(l, st, complaint, sizeof(complaint)));
+	for (size_t i = 0; i < lines->n; i++)
+		if (i != cause)
+			story_say(l->story, "why", STORY_NOTE, "why: %s", lines->list[i].text);
 	free(lines);
 	tell_beliefs(l, st);
 	tell_tables(l, st);

@@ -32,6 +32,11 @@ static const struct story_row rows[] = {
 		"relay is stopped by a signal", NULL },
 	{ "the relay's link is cut", MESH("hard", "hard") MET "  - cut: relay.link\n" PING,
 		"dropped at relay: the link is cut", NULL },
+	{ "the relay of two hard NATs has another key than its map says",
+		MESH("hard", "hard") MET
+		"  - kill: relay\n  - run: {at: relay, argv: [sh, -c, 'rm {relay.dir}/relay.*']}\n  - spawn: "
+		"relay\n  - ping: {from: alice, to: bob, within: 6s}\n",
+		"relay has another certificate than the pinned one", NULL },
 	{ "the peer was killed", MESH("home", "home") MET "  - kill: bob\n" PING,
 		"bob was killed and does not run", NULL },
 	{ "the peer is stopped", MESH("home", "home") MET "  - kill: {at: bob, signal: STOP}\n" PING,

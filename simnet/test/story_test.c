@@ -254,6 +254,22 @@ static const struct story_row rows[] = {
 		     "</dev/null 2>&1 | "
 		     "grep -o 'certificate is not yet valid' >&2; exit 1\"], within: 5s}\n",
 		"certificate is not yet valid", NULL },
+	{ "a certificate, and what is tried afterwards",
+		SERVED
+		"  - run: {at: c, argv: [python3, -c, \"import socket,sys\\ntry: "
+		"socket.create_connection(('{s.ip}',81))\\nexcept OSError: sys.exit('the certificate has "
+		"expired')\"]}\n",
+		"the certificate has expired", "says no" },
+	{ "a certificate, and a clock that is an hour off",
+		HOME
+		"services: {s: {run: " ECHO "}}\nnodes: {c: {at: home, clock: -1h, run: [python3, -u, -c, "
+		"'import time; print(time.strftime(chr(37)+\"Y-\"+chr(37)+\"m-\"+chr(37)+\"dT\"+chr(37)+"
+		"\"H:\"+chr(37)+\"M:\"+chr(37)+\"SZ\",time.gmtime()), \"info up\"); time.sleep(60)'], "
+		"ready: {line: 'info up'}}}\nsteps:\n"
+		"  - run: {at: c, argv: [python3, -c, \"import socket,sys\\ntry: "
+		"socket.create_connection(('{s.ip}',81))\\nexcept OSError: sys.exit('certificate is not yet "
+		"valid')\"]}\n",
+		"the clock of c is off by -60 minutes", NULL },
 	{ "an address that nobody has in the host's own network",
 		HOME "nodes: {c: {at: home}, d: {at: internet}}\nsteps:\n  - run: {at: d, argv: " ASK(
 			"203.0.113.99") "}\n",

@@ -13,7 +13,7 @@
 
 enum { CHUNK = 16384, DEPTH_MAX = 64 };
 
-static int read_all(int fd, const char *path, size_t cap, struct buf *out, struct errbuf *eb)
+static int read_rest(int fd, const char *path, size_t cap, struct buf *out, struct errbuf *eb)
 {
 	size_t had = out->len;
 	for (;;) {
@@ -27,6 +27,19 @@ static int read_all(int fd, const char *path, size_t cap, struct buf *out, struc
 		if (out->len - had > cap)
 			return err_say(eb, ERR_TOO_LARGE, "%s is larger than %zu bytes", path, cap);
 	}
+}
+
+/* What came before an error is no file: it is forgotten. */
+static int read_all(int fd, const char *path, size_t cap, struct buf *out, struct errbuf *eb)
+{
+	size_t had = out->len;
+	int err = read_rest(fd, path, cap, out, eb);
+	if (!err)
+		return 0;
+	out->len = had;
+	if (!had)
+		buf_free(out);
+	return err;
 }
 
 int file_read(const char *path, size_t cap, struct buf *out, struct errbuf *eb)

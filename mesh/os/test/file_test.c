@@ -95,6 +95,26 @@ static void test_given(void **state)
 	assert_null(file_open_to_all(in("."), true));
 }
 
+/* What is not read whole is not there in part: what stood in the buffer stays, and an empty one holds no memory. */
+static void test_not_whole(void **state)
+{
+	struct buf b = { 0 };
+	struct errbuf eb;
+	(void)state;
+	assert_int_equal(file_write_atomic(in("long"), 0600, "0123456789", 10, NULL), 0);
+	assert_int_equal(file_read(in("long"), 9, &b, &eb), ERR_TOO_LARGE);
+	assert_true(!b.p && !b.len);
+	assert_int_equal(file_read_own(in("long"), 9, FILE_PRIVATE, &b, &eb), ERR_TOO_LARGE);
+	assert_true(!b.p && !b.len);
+	assert_true(buf_append(&b, "before", 6));
+	assert_int_equal(file_read(in("long"), 9, &b, &eb), ERR_TOO_LARGE);
+	assert_string_equal(buf_cstr(&b), "before");
+	assert_int_equal(file_read(in("long"), 10, &b, &eb), 0);
+	assert_string_equal(buf_cstr(&b), "before0123456789");
+	buf_free(&b);
+	assert_int_equal(unlink(in("long")), 0);
+}
+
 static void test_own(void **state)
 {
 	struct errbuf eb = { 0 };
@@ -186,6 +206,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_given, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_not_whole, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_own, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_not_ours, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_socket_file, setup, teardown),

@@ -82,6 +82,8 @@ int verify_reload(struct verify *v, struct errbuf *eb)
 		return err;
 	table_init(&fresh, KEY_LEN, (uint64_t)(uintptr_t)v);
 	char *all = (char *)buf_cstr(&text);
+	if (!all)
+		err = err_set(eb, -ENOMEM, "read %s", v->o.keys_file);
 	for (char *line = all; line && !err; line = save) {
 		save = strchr(line, '\n');
 		if (save)

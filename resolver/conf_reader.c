@@ -2,6 +2,7 @@
 
 #include "mesh/base/text.h"
 #include "resolver/name.h"
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -54,7 +55,10 @@ int conf_string(struct conf_reader *r, const yaml_node_t *n, const char *what, c
 	if (!s || !*s)
 		return conf_bad(r, n, "%s: text is wanted here", what);
 	*out = arena_strdup(&r->c->arena, s);
-	return *out ? 0 : conf_bad(r, n, "out of memory");
+	if (*out)
+		return 0;
+	(void)conf_bad(r, n, "out of memory");
+	return -ENOMEM;
 }
 
 int conf_number(

@@ -105,22 +105,29 @@ int conf_keys(struct conf_reader *r, const yaml_node_t *map, const struct conf_k
 	return err;
 }
 
-int conf_name(struct conf_reader *r, const yaml_node_t *n, const char *what, const char **out)
+static int name_read(struct conf_reader *r, const yaml_node_t *n, const char *what, const char **out,
+	struct dns_name *name)
 {
-	struct dns_name name;
 	int err = conf_string(r, n, what, out);
 	if (err)
 		return err;
 	if (!dns_text_is_ascii(*out))
 		return conf_bad(r, n,
 			"\"%s\": clients ask for the ASCII form of such a name; write that (xn--...)", *out);
-	return dns_name_parse(*out, &name) ? 0 : conf_bad(r, n, "\"%s\" is not a domain name", *out);
+	return dns_name_parse(*out, name) ? 0 : conf_bad(r, n, "\"%s\" is not a domain name", *out);
+}
+
+int conf_name(struct conf_reader *r, const yaml_node_t *n, const char *what, const char **out)
+{
+	struct dns_name name;
+	return name_read(r, n, what, out, &name);
 }
 
 int conf_suffix(struct conf_reader *r, const yaml_node_t *n, const char *what, const char **out)
 {
-	int err = conf_name(r, n, what, out);
-	if (!err && strpbrk(*out, " \t#"))
+	struct dns_name name;
+	int err = name_read(r, n, what, out, &name);
+	if (!err && !dns_name_is_domain(&name))
 		err = conf_bad(r, n,
 			"\"%s\" is not a domain name: no client asks for one with a blank or # in it", *out);
 	return err;

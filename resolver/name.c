@@ -336,3 +336,14 @@ bool dns_text_is_ascii(const char *text)
 		text++;
 	return !*text;
 }
+
+bool dns_name_is_domain(const struct dns_name *n)
+{
+	for (size_t at = 0; n->b[at]; at += n->b[at] + 1u)
+		for (size_t i = 1; i <= n->b[at]; i++) {
+			uint8_t c = n->b[at + i];
+			if (c == ' ' || c == '\t' || c == '#')
+				return false;
+		}
+	return true;
+}

@@ -62,5 +62,7 @@ unsigned dns_reverse_zones(const struct prefix *p);
 void dns_reverse_zone(const struct prefix *p, unsigned i, struct dns_name *out);
 /* A name as a client asks for it: no byte over 127, which would have been sent in its ASCII form (xn--). */
 bool dns_text_is_ascii(const char *text);
+/* A domain whose names clients ask for: one with a blank or # in it is a slip of the pen. */
+bool dns_name_is_domain(const struct dns_name *n);
 
 #endif

@@ -362,16 +362,13 @@ static void domain_of(struct target *t, const char *word, char *value)
 {
 	char *f[FIELDS_MAX];
 	int n = fields_cut(value, ',', f);
-	const char *domain = trimmed(f[0]);
-	struct dns_name name;
-	if (!dns_text_is_ascii(domain) || !dns_name_parse(domain, &name)) {
-		target_say(t, word, "\"%.100s\" is not a domain name", domain);
-		return;
-	}
-	if (strcmp(domain, "#") == 0) {
+	char domain[DNS_NAME_TEXT];
+	if (strcmp(trimmed(f[0]), "#") == 0) {
 		target_say(t, word, "the domain of resolv.conf is not looked up: say it by its name");
 		return;
 	}
+	if (!target_domain(t, word, trimmed(f[0]), domain))
+		return;
 	if (n > 2 && strcmp(trimmed(f[2]), "local") == 0)
 		target_authority(t, domain);
 	if (n > 1 && t->domain) {

@@ -17,7 +17,7 @@ struct pihole {
 	char table[KEY_MAX];
 	/* what only several keys together say */
 	uint64_t rate_count, rate_interval_s;
-	char mode[32], v4[64], v6[64], domain[256];
+	char mode[32], v4[64], v6[64], domain[DNS_NAME_TEXT];
 	bool force4, force6, expand, inactive, is_dhcp;
 	bool asks; /* for names of the domain that are not here */
 };
@@ -225,7 +225,8 @@ static void dnssec_of(struct pihole *p, const char *value)
 }
 static void domain_of(struct pihole *p, const char *value)
 {
-	snprintf(p->domain, sizeof(p->domain), "%s", value);
+	if (!*value || !target_domain(p->t, "dns.domain", value, p->domain))
+		p->domain[0] = 0;
 }
 static void expand_of(struct pihole *p, const char *value)
 {

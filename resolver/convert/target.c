@@ -146,15 +146,27 @@ static struct target_pair *pair_of(struct target *t, struct target_pairs *in, co
 	return &in->v[in->n++];
 }
 
-/* The form that the same name always has; false, and said: it is none. */
-static bool name_make(struct target *t, const char *what, const char *text, char out[static DNS_NAME_TEXT])
+static bool name_read(struct target *t, const char *what, const char *text, struct dns_name *out)
 {
-	struct dns_name name;
-	if (!*text || !dns_text_is_ascii(text) || !dns_name_parse(text, &name)) {
+	if (!*text || !dns_text_is_ascii(text) || !dns_name_parse(text, out)) {
 		target_say(t, what, "\"%.100s\" is not a domain name", text);
 		return false;
 	}
-	dns_name_fold(&name);
+	dns_name_fold(out);
+	return true;
+}
+
+bool target_domain(struct target *t, const char *what, const char *text, char out[static DNS_NAME_TEXT])
+{
+	struct dns_name name;
+	if (!name_read(t, what, text, &name))
+		return false;
+	if (!dns_name_is_domain(&name)) {
+		target_say(t, what,
+			"\"%.100s\" is not a domain name: no client asks for one with a blank or # in it",
+			text);
+		return false;
+	}
 	dns_name_format(&name, out);
 	return true;
 }
@@ -226,7 +238,7 @@ void target_upstream(struct target *t, const char *suffix, const char *server)
 	struct prefix net;
 	bool network = *suffix && prefix_parse(suffix, &net);
 	if (*suffix && strcmp(suffix, ".") != 0) {
-		if (!network && !name_make(t, suffix, suffix, name))
+		if (!network && !target_domain(t, suffix, suffix, name))
 			return;
 		if (!route_is_new(t, network ? suffix : name, network ? &net : NULL))
 			return;
@@ -254,7 +266,7 @@ void target_zone(struct target *t, const char *suffix, const char *word)
 {
 	char name[DNS_NAME_TEXT];
 	enum resolver_word w;
-	if (!name_make(t, suffix, suffix, name))
+	if (!target_domain(t, suffix, suffix, name))
 		return;
 	if (strcmp(word, "static") != 0 && !resolver_word_parse(word, &w)) {
 		target_say(t, suffix, "no word of local-zones is \"%.50s\"", word);
@@ -270,7 +282,7 @@ void target_zone(struct target *t, const char *suffix, const char *word)
 void target_authority(struct target *t, const char *suffix)
 {
 	char name[DNS_NAME_TEXT];
-	if (name_make(t, suffix, suffix, name))
+	if (target_domain(t, suffix, suffix, name))
 		target_add(t, &t->authority, name);
 }
 
@@ -345,10 +357,12 @@ static const char *item_end(struct target *t, struct buf *b, bool ok)
 void target_record(struct target *t, const char *name, const char *type, const char *value)
 {
 	char owner[DNS_NAME_TEXT];
+	struct dns_name wire;
 	struct errbuf eb = { 0 };
 	struct buf b = { 0 };
-	if (!name_make(t, name, name, owner))
+	if (!name_read(t, name, name, &wire))
 		return;
+	dns_name_format(&wire, owner);
 	if (!target_is_plain(t, name, value))
 		return;
 	if (!record_is_right(type, value, &eb)) {
@@ -376,14 +390,14 @@ void target_allow(struct target *t, const char *network)
 void target_except(struct target *t, const char *name)
 {
 	char text[DNS_NAME_TEXT];
-	if (name_make(t, name, name, text))
+	if (target_domain(t, name, name, text))
 		target_add(t, &t->except, text);
 }
 
 void target_insecure(struct target *t, const char *name)
 {
 	char text[DNS_NAME_TEXT];
-	if (name_make(t, name, name, text) && t->insecure.n < 1024)
+	if (target_domain(t, name, name, text) && t->insecure.n < 1024)
 		target_add(t, &t->insecure, text);
 }
 
@@ -392,7 +406,7 @@ void target_names_from(struct target *t, const char *kind, const char *path, con
 	struct buf b = { 0 };
 	char name[DNS_NAME_TEXT];
 	if (!target_is_plain(t, kind, path) || t->names_from.n >= 64 ||
-		(domain && !name_make(t, domain, domain, name)))
+		(domain && !target_domain(t, domain, domain, name)))
 		return;
 	bool ok = buf_printf(&b, "{ %s: ", kind) && target_quote(&b, path) &&
 		  (!domain || (buf_printf(&b, ", domain: ") && target_quote(&b, name)));

@@ -6,6 +6,7 @@
 #include "mesh/base/arena.h"
 #include "mesh/base/buf.h"
 #include "mesh/base/table.h"
+#include "resolver/name.h"
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -89,6 +90,8 @@ void target_add(struct target *t, struct target_items *to, const char *s); /* un
 bool target_quote(struct buf *b, const char *s);
 /* Printable ASCII, and something of it; else it is said. */
 bool target_is_plain(struct target *t, const char *what, const char *s);
+/* The form that the same domain always has, as conf.h takes it; else it is said. */
+bool target_domain(struct target *t, const char *what, const char *text, char out[static DNS_NAME_TEXT]);
 /* All of these say what they do not take. A bare address gets the port; "" of a suffix: the default route. */
 void target_listen(struct target *t, const char *ip, unsigned port); /* port 0: that of the target */
 void target_upstream(struct target *t, const char *suffix, const char *server);

@@ -137,6 +137,8 @@ static void test_errors(void **state)
 			"at most 8" },
 		{ LISTEN "routes: {a.b: 1.1.1.1, A.b.: 1.1.1.2}\n", "\"A.b.\" is given twice" },
 		{ LISTEN "routes: {a..b: 1.1.1.1}\n", "f:2:10: \"a..b\" is not a domain name" },
+		{ LISTEN "routes: {'a\\032b': 1.1.1.1}\n", "f:2:10: \"a\\032b\" is not a domain name: no" },
+		{ LISTEN "records: [{name: 'a\\032b._http._tcp.lan', type: TXT, value: x}]\n", NULL },
 		{ LISTEN "routes: [a]\n", "f:2:9: routes" },
 		{ LISTEN "routes: {b\xc3\xbc"
 			 "cher.example: 1.1.1.1}\n",

@@ -54,6 +54,27 @@ static void test_parse(void **state)
 	}
 }
 
+static void test_is_domain(void **state)
+{
+	static const struct {
+		const char *text;
+		bool is;
+	} rows[] = {
+		{ ".", true }, { "a.b", true }, { "_sip._tcp.a", true }, { "a b.c", false },
+		{ "c.a\\032b", false }, { "a\\009b.c", false }, { "#", false }, { "a.b#53", false },
+		{ "aaaaaaaaaa.aaaaaaaaa.b", true },		/* a label's length is no letter of it: 9, */
+		{ "aaaaaaaaaabbbbbbbbbbccccccccccdd.b", true }, /* 32, */
+		{ "aaaaaaaaaabbbbbbbbbbccccccccccddddd.b", true }, /* 35 */
+	};
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct dns_name n;
+		assert_true(dns_name_parse(rows[i].text, &n));
+		if (dns_name_is_domain(&n) != rows[i].is)
+			fail_msg("row %zu", i);
+	}
+}
+
 static void test_expand(void **state)
 {
 	static const struct {
@@ -257,6 +278,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_parse),
+		cmocka_unit_test(test_is_domain),
 		cmocka_unit_test(test_expand),
 		cmocka_unit_test(test_hop_budget),
 		cmocka_unit_test(test_within),

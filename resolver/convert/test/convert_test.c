@@ -13,6 +13,7 @@
 
 #define UP "server=192.0.2.1\nno-hosts\n"
 #define ROOT "forward-zone:\n name: .\n forward-addr: 192.0.2.1\nserver:\n"
+#define NO_DOMAIN(name) "\"" name "\" is not a domain name: no client asks for one with a blank or # in it"
 #define TOML "[dns]\nupstreams = [ \"192.0.2.1\" ]\n"
 
 struct row {
@@ -122,6 +123,16 @@ static const struct row dnsmasq_rows[] = {
 	{ "rev-server=192.168.0.0/16,9.9.9.9\nserver=/168.192.in-addr.arpa/9.9.9.9", "\"192.168.0.0/16\"",
 		"another route is for the same names" },
 	{ "host-record=b\303\244r.lan,192.168.1.5", NULL, "is not a domain name" },
+	{ "server=/corp.example/127.0.0.1#53=/null.example/#", "  \"null.example\": transparent",
+		"f:3: 127.0.0.1#53=: " NO_DOMAIN("127.0.0.1#53=") },
+	{ "server=/bad name/10.0.0.53", NULL, "f:3: bad name: " NO_DOMAIN("bad name") },
+	{ "server=/bad\\032name/10.0.0.53", NULL, NO_DOMAIN("bad\\032name") },
+	{ "local=/a#b/", NULL, NO_DOMAIN("a#b") },
+	{ "address=/a b.example/", NULL, NO_DOMAIN("a b.example") },
+	{ "stop-dns-rebind\nrebind-domain-ok=/a#b/", "rebinding:\n  refuse: true\n", "f:4: a#b: " },
+	{ "domain=my lan,10.0.0.0/8,local", NULL, "f:3: domain: " NO_DOMAIN("my lan") },
+	/* Services have names that people read: a record's own is another matter. */
+	{ "txt-record=New Page._http._tcp.lan,x", "{ name: \"new\\\\032page._http._tcp.lan\"", NULL },
 };
 
 static const struct row unbound_rows[] = {
@@ -157,6 +168,12 @@ static const struct row unbound_rows[] = {
 	{ "local-zone: a.example static\nlocal-zone: A.example. refuse", "\"a.example\": refuse",
 		"it was \"static\" before" },
 	{ "local-zone: a..b static", NULL, "is not a domain name" },
+	{ "local-zone: a#b static", NULL, "f:5: a#b: " NO_DOMAIN("a#b") },
+	{ "private-address: 10.0.0.0/8\nprivate-domain: a#b", "rebinding:\n  refuse: true\n",
+		"f:6: a#b: " NO_DOMAIN("a#b") },
+	{ "trust-anchor-file: /x\ndomain-insecure: a#b", "  anchors: \"/x\"\n",
+		"f:6: a#b: " NO_DOMAIN("a#b") },
+	{ "forward-zone:\n name: a#b\n forward-addr: 10.0.0.53", NULL, "f:5: a#b: " NO_DOMAIN("a#b") },
 	{ "local-data: \"nas.lan. 3600 IN A 192.168.1.5\"",
 		"{ name: \"nas.lan\", type: A, value: \"192.168.1.5\" }", NULL },
 	{ "local-data: \"nas.lan A 192.168.1.5\"", "{ name: \"nas.lan\", type: A, value: \"192.168.1.5\" }",
@@ -232,6 +249,8 @@ static const struct row pihole_rows[] = {
 		NULL },
 	{ "revServers = [ \"true,192.168.0.0/16,192.168.0.1\" ]",
 		"\"192.168.0.0/16\": [ \"192.168.0.1:53\" ]", NULL },
+	{ "revServers = [ \"true,192.168.0.0/16,192.168.0.1,my lan\" ]", "\"192.168.0.0/16\"",
+		"f:3: my lan: " NO_DOMAIN("my lan") },
 	{ "revServers = [ \"false,192.168.0.0/16,192.168.0.1,lan\" ]", NULL, NULL },
 	{ "revServers = [ \"true,home,192.168.0.1,lan\" ]", NULL, "a network and a server are wanted" },
 	{ "port = 5353", "listen: [ \"[::]:5353\" ]", NULL },
@@ -258,6 +277,7 @@ static const struct row pihole_rows[] = {
 	{ "[dns.specialDomains]\nmozillaCanary = false", NULL, "so whenever something is blocked" },
 	{ "[dns.reply.host]\nforce4 = true", NULL, "no name pi.hole" },
 	{ "domain = \"lan\"", "authority: [ \"lan\" ]", NULL },
+	{ "domain = \"my lan\"\nexpandHosts = true", NULL, "f:3: dns.domain: " NO_DOMAIN("my lan") },
 	{ "domain = \"lan\"\ndomainLocal = false", NULL, NULL },
 	{ "[dns.domain]\nname = \"lan\"\nlocal = false", NULL, NULL },
 	{ "domain = \"lan\"\nrevServers = [ \"true,192.168.0.0/16,192.168.0.1,lan\" ]",

@@ -30,12 +30,12 @@ void relays_send_batch(
 	struct relays *r, int32_t region, const struct node_key *to, struct pkt *const *pkts, size_t n);
 /* TLS + first byte time of GET /derp/latency-check. */
 void relays_measure(struct relays *r, int32_t region);
-/* The machine's links changed, its addresses are these now: connections from an address that went are given
- * up and made anew at once. */
 /* Where the region's relay is connected; false while it is not. */
 bool relays_peer(const struct relays *r, int32_t region, struct addr *out);
 /* The way to these moved: what is connected there begins anew. */
 void relays_ways_moved(struct relays *r, const struct addr *to, size_t n);
+/* The machine's links changed, its addresses are these now: connections from an address that went are given
+ * up and made anew at once. */
 void relays_links_changed(struct relays *r, const struct addr *local, size_t n);
 /* A sentence when none is up and several tries failed; else "". Lives until the next try. */
 const char *relays_trouble(const struct relays *r);

@@ -18,7 +18,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
-enum { PARTS = 3, PART_END = 0x1e, TURNS = 6 };
+enum { PARTS = 3, PART_END = 0x1e, TURNS = 6, TELL_MS = 250, MANY = 40 };
 
 struct part {
 	const uint8_t *p;
@@ -129,9 +129,68 @@ static void turn(struct loop *l)
 		loop_run_once(l);
 }
 
+/* --- who watches --- */
+
+struct watched {
+	size_t told, n, going;
+	bool succeeded; /* the last */
+};
+
+static void told(void *arg)
+{
+	((struct watched *)arg)->told++;
+}
+
+static void count(void *arg, const struct files_outgoing *o)
+{
+	struct watched *x = arg;
+	must(*o->id && !strcmp(o->peer, "n2") && (o->finished || !o->succeeded));
+	x->n++;
+	x->going += !o->finished;
+	x->succeeded = o->succeeded;
+}
+
+static struct watched look(const struct outgoing_list *o)
+{
+	struct watched x = { 0 };
+	outgoing_each(o, count, &x);
+	return x;
+}
+
+/* Its way as who watches is told of it, after that of others if there are many. */
+static void send_watched(struct loop *l, struct transfer *t, struct peer *x, bool many)
+{
+	struct outgoing_list o;
+	struct watched w = { 0 };
+	if (!outgoing_open(&o, l)) {
+		must(trouble_happened());
+		return;
+	}
+	o.changed = told;
+	o.arg = &w;
+	for (int i = 0; many && i < MANY; i++) {
+		outgoing_begin(&o, t, "n2", i);
+		outgoing_end(&o, t);
+	}
+	const size_t before = look(&o).n;
+	outgoing_begin(&o, t, "n2", http_carry_left(t->carry));
+	struct watched now = look(&o);
+	must(trouble_happened() || (now.n == before + 1 && now.going == 1 && w.told));
+	send_file(t, x);
+	trouble_pass_ms(TELL_MS);
+	turn(l);
+	outgoing_end(&o, t);
+	now = look(&o);
+	must(!now.going && (trouble_happened() || now.succeeded == !t->why.code));
+	trouble_pass_ms(TELL_MS);
+	turn(l);
+	outgoing_close(&o);
+}
+
 static void run(const uint8_t *data, size_t len)
 {
 	struct part parts[PARTS] = { 0 };
+	const bool many = len % 8 == 0;
 	int fd[2];
 	const struct stream_events none = { 0 };
 	struct http_carry *carry = NULL;
@@ -159,7 +218,7 @@ static void run(const uint8_t *data, size_t len)
 		snprintf(t.name, sizeof(t.name), "a b");
 		snprintf(t.peer_name, sizeof(t.peer_name), "bob");
 		snprintf(t.ifname, sizeof(t.ifname), "lo");
-		send_file(&t, &x);
+		send_watched(l, &t, &x, many);
 		hear(fd[1]);
 	}
 	trouble_end();

@@ -5,6 +5,7 @@
 #include "mesh/base/fuzz/trouble.h"
 #include "mesh/base/wire.h"
 #include "mesh/node/plane/dataplane.h"
+#include "mesh/node/plane/fuzz/plane_packets.h"
 #include "mesh/node/plane/rules.h"
 #include "mesh/node/plane/tsmp.h"
 #include <stdio.h>
@@ -13,16 +14,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
-enum {
-	PEERS = 2,
-	FLIGHT = 64,
-	STEPS_MAX = 200,
-	REGION = 7,
-	START_MS = 5000,
-	HEAD4 = 20,
-	HEAD6 = 40,
-	L4_MAX = 1400
-};
+enum { PEERS = 2, FLIGHT = 64, STEPS_MAX = 200, REGION = 7, START_MS = 5000 };
 #define UNIX_MS UINT64_C(1700000000000)
 
 struct rig;
@@ -61,26 +53,10 @@ struct rig {
 	uint8_t ecn; /* what routers made of what they sent */
 };
 
-/* What packets are from and to. */
-enum { PEER4, PEER6, OTHER4, OTHER6, US4, US6, PLACES = 16 };
-static struct addr places[PLACES];
-
 static void check(bool ok)
 {
 	if (!ok && !trouble_happened())
 		abort();
-}
-
-static void name_places(void)
-{
-	static const char *const text[PLACES] = { "100.64.0.1", "fd7a:115c:a1e0::1", "100.64.0.3",
-		"fd7a:115c:a1e0::3", "100.64.0.2", "fd7a:115c:a1e0::2", "fd7a:115c:a1e0:b1a:0:7:a01:110",
-		"fd7a:115c:a1e0:b1a:0:8:a01:110", "fd7a:115c:a1e0:b1a:0:7:7f00:1",
-		"fd7a:115c:a1e0:b1a:1:7:a01:110", "10.1.1.16", "192.0.2.1", "100.100.100.100",
-		"fd7a:115c:a1e0::53", "224.0.0.251", "0.0.0.0" };
-	for (size_t i = 0; i < PLACES; i++)
-		if (!addr_parse(text[i], &places[i]))
-			abort();
 }
 
 static void fill(void *arg, void *dst, size_t len)
@@ -411,109 +387,6 @@ static void rig_close(struct rig *g)
 
 /* --- packets --- */
 
-static size_t put_text(struct rig *g, uint8_t *out, size_t most)
-{
-	size_t n = rd_u8(&g->script);
-	n = n << 3 > most ? most : n << 3;
-	memset(out, 0, n);
-	rd_copy(&g->script, out, n < g->script.left ? n : g->script.left);
-	return n;
-}
-
-/* Right sums, so that who looks at them goes on. */
-static void put_sums(struct pkt *p)
-{
-	struct ip_view v;
-	uint8_t *b = pkt_data(p);
-	if (b[0] >> 4 == 4 && p->len >= HEAD4) {
-		b[10] = b[11] = 0;
-		be_put(b + 10, 2, ip_checksum(b, HEAD4, 0));
-	}
-	if (!ip_parse(b, p->len, &v) || v.later_fragment || v.total_len != p->len)
-		return;
-	size_t at = v.proto == IP_TCP ? 16 : v.proto == IP_UDP ? 6 : 2;
-	if (v.proto != IP_TCP && v.proto != IP_UDP && v.proto != IP_ICMP && v.proto != IP_ICMP6)
-		return;
-	uint8_t *l4 = b + v.l4_at;
-	size_t len = p->len - (size_t)v.l4_at;
-	if (len < at + 2)
-		return;
-	be_put(l4 + at, 2, 0);
-	be_put(l4 + at, 2,
-		v.proto == IP_ICMP ? ip_checksum(l4, len, 0)
-				   : ip_l4_checksum(&v.src, &v.dst, v.proto, l4, len));
-}
-
-/* Between two of the places. Bits of `how`: what it is, and whether it may be cut. */
-static void put_packet(struct rig *g, struct pkt *p)
-{
-	static const uint8_t protos[] = { IP_ICMP, IP_TCP, IP_UDP, IP_ICMP6, IP_TSMP, IP_SCTP, 0, 44 };
-	uint8_t ends = rd_u8(&g->script), how = rd_u8(&g->script);
-	const struct addr *src = &places[ends >> 4], *dst = &places[ends & 15];
-	bool v4 = addr_is_v4(src);
-	pkt_reset(p);
-	size_t n = put_text(g, pkt_data(p) + (v4 ? HEAD4 : HEAD6), L4_MAX);
-	if (how & 0x40) { /* long */
-		memset(pkt_data(p) + (v4 ? HEAD4 : HEAD6) + n, 0, L4_MAX - n);
-		n = L4_MAX;
-	}
-	if (v4 != addr_is_v4(dst))
-		dst = v4 ? &places[US4] : &places[US6];
-	p->len = (uint16_t)ip_write_header(pkt_data(p), src, dst, protos[how & 7], n);
-	if (v4)
-		pkt_data(p)[6] = how & 0x80 ? 0x40 : how & 0x20 ? 0x20 : 0;
-	if (v4 && how & 0x10)
-		pkt_data(p)[7] = 1;
-	pkt_data(p)[1] = v4 ? how >> 3 & 1 : 0;
-	put_sums(p);
-}
-
-/* What answers `was`, or an error of somebody who quotes it. */
-static void put_answer(struct rig *g, struct pkt *p, const struct pkt *was)
-{
-	struct pkt q = *was;
-	struct ip_view v;
-	uint8_t how = rd_u8(&g->script);
-	pkt_reset(p);
-	if (!ip_parse(pkt_data(&q), q.len, &v))
-		return;
-	if (how & 1) {
-		uint8_t head[8] = { how >> 1 & 15, how >> 5 };
-		size_t at = v.version == 4 ? HEAD4 : HEAD6, n = q.len < 512 ? q.len : 512;
-		memcpy(pkt_data(p) + at, head, sizeof(head));
-		memcpy(pkt_data(p) + at + sizeof(head), pkt_data(&q), n);
-		p->len = (uint16_t)ip_write_header(
-			pkt_data(p), &v.dst, &v.src, v.version == 4 ? IP_ICMP : IP_ICMP6, sizeof(head) + n);
-	} else {
-		size_t at = v.version == 4 ? HEAD4 : HEAD6, n = q.len - v.l4_at;
-		uint8_t *l4 = pkt_data(p) + at;
-		memcpy(l4, pkt_data(&q) + v.l4_at, n);
-		if (n >= 4 && (v.proto == IP_TCP || v.proto == IP_UDP)) {
-			be_put(l4, 2, v.dport);
-			be_put(l4 + 2, 2, v.sport);
-		} else if (n) {
-			l4[0] = v.proto == IP_ICMP ? 0 : 129;
-		}
-		if (n && v.proto == IP_TSMP) {
-			l4[0] = 'o';
-		}
-		if (how & 2 && n < L4_MAX) {
-			memset(l4 + n, 0, L4_MAX - n);
-			n = L4_MAX;
-		}
-		p->len = (uint16_t)ip_write_header(pkt_data(p), &v.dst, &v.src, v.proto, n);
-		if (v.version == 4)
-			pkt_data(p)[6] = how & 4 ? 0x40 : 0;
-	}
-	put_sums(p);
-}
-
-static void put_bytes(struct rig *g, struct pkt *p)
-{
-	pkt_reset(p);
-	p->len = (uint16_t)put_text(g, pkt_data(p), L4_MAX);
-}
-
 static void from_peer(struct rig *g, struct far *f, struct pkt *p)
 {
 	if (!f->wg || !p->len)
@@ -537,7 +410,7 @@ static void from_tun(struct rig *g, struct pkt *p)
 static void stranger(struct rig *g, bool relay)
 {
 	uint8_t b[PKT_SIZE], who = rd_u8(&g->script);
-	size_t n = put_text(g, b, relay ? sizeof(b) : L4_MAX);
+	size_t n = put_text(&g->script, b, relay ? sizeof(b) : PLANE_L4_MAX);
 	struct datagram *d = n ? launch(g, b, n) : NULL;
 	if (!d)
 		return;
@@ -599,29 +472,29 @@ static void step(struct rig *g)
 	g->ecn = op >> 4 & 3;
 	switch (op & 15) {
 	case 0:
-		put_bytes(g, &p);
+		put_bytes(&g->script, &p);
 		from_peer(g, f, &p);
 		break;
 	case 1:
 	case 2:
-		put_packet(g, &p);
+		put_packet(&g->script, &p);
 		from_peer(g, f, &p);
 		break;
 	case 3:
-		put_answer(g, &p, &g->in);
+		put_answer(&g->script, &p, &g->in);
 		from_peer(g, f, &p);
 		break;
 	case 4:
-		put_bytes(g, &p);
+		put_bytes(&g->script, &p);
 		from_tun(g, &p);
 		break;
 	case 5:
-		put_packet(g, &p);
+		put_packet(&g->script, &p);
 		g->in = p;
 		from_tun(g, &p);
 		break;
 	case 6:
-		put_answer(g, &p, &g->out);
+		put_answer(&g->script, &p, &g->out);
 		from_tun(g, &p);
 		break;
 	case 7: stranger(g, false); break;

@@ -13,8 +13,11 @@
 #include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
+/* The linker puts it in place of path's (--wrap). */
+struct path_way __real_path_way(const struct path *p, uint64_t peer);
+struct path_way __wrap_path_way(const struct path *p, uint64_t peer);
 
-enum { PEERS = 2, FLIGHT = 64, STEPS_MAX = 200, REGION = 7, START_MS = 5000 };
+enum { PEERS = 2, FLIGHT = 64, STEPS_MAX = 200, REGION = 7, START_MS = 5000, INITIATION = 148 };
 #define UNIX_MS UINT64_C(1700000000000)
 
 struct rig;
@@ -45,13 +48,20 @@ struct rig {
 	struct far far[PEERS];
 	struct datagram flight[FLIGHT];
 	size_t first, n;
-	struct pkt out, in; /* the last that the plane gave to the TUN, the last at a peer, either way */
+	struct pkt before;  /* the last of the TUN, */
+	struct pkt out, in; /* the last that the plane gave to it, the last at a peer, either way */
 	struct pkt batch[PKT_BATCH];
 	uint64_t now_ms, rng;
 	struct rd script;
+	struct datagram initiation; /* the last of a peer; len 0: none */
+	uint16_t most;		    /* what the direct way carries of the plane's; 0: all */
+	bool nowhere;		    /* it has no way at all */
+	bool flooded;
 	bool relay;  /* peers send by it */
 	uint8_t ecn; /* what routers made of what they sent */
 };
+
+static struct rig *the_rig; /* for what has no argument of its own */
 
 static void check(bool ok)
 {
@@ -141,6 +151,17 @@ static void echo_answered(void *arg, uint64_t peer, uint64_t token, uint16_t pee
 	check(peer >= 1 && peer <= PEERS);
 }
 
+static void recall(void *arg)
+{
+	(void)arg; /* nothing is lent */
+}
+
+static void capture(void *arg, unsigned how, const uint8_t *p, size_t len)
+{
+	(void)arg;
+	check(p && len <= PKT_SIZE && how <= PLANE_TO_PEER);
+}
+
 static uint64_t now_ms(void *arg)
 {
 	return ((struct rig *)arg)->now_ms;
@@ -155,7 +176,24 @@ static void far_send(void *arg, uint64_t peer, const uint8_t *p, size_t len)
 		d->by = f;
 		d->from = f->at;
 		d->relay = f->rig->relay;
+		if (len == INITIATION)
+			f->rig->initiation = *d;
 	}
+}
+
+/* As path says, and narrower, or nowhere. */
+struct path_way __wrap_path_way(const struct path *p, uint64_t peer)
+{
+	struct path_way way = __real_path_way(p, peer);
+	if (the_rig->most && peer && peer <= PEERS) {
+		way.udp = true;
+		way.at = the_rig->far[peer - 1].at;
+		way.most = the_rig->most;
+		way.region = REGION;
+	}
+	if (the_rig->nowhere)
+		way.udp = way.relay = false;
+	return way;
 }
 
 static void far_send_back(void *arg, const void *from, const uint8_t *p, size_t len)
@@ -319,7 +357,7 @@ static void rules_of(struct rig *g)
 	struct errbuf eb;
 	(void)prefix_parse("fd7a:115c:a1e0:b1a::/64", &offered[0]);
 	(void)prefix_parse("10.1.1.0/24", &offered[1]);
-	struct rules_place at = { .offered = offered, .n_offered = 2 };
+	struct rules_place at = { .offered = offered, .n_offered = 2, .around = &offered[1], .n_around = 1 };
 	dataplane_rules_set(&g->d, rules_compile(g->map, &at, &eb));
 }
 
@@ -340,6 +378,7 @@ static void rig_open(struct rig *g)
 		.relay_send = relay_send,
 		.relay_send_batch = relay_send_batch,
 		.echo_answered = echo_answered,
+		.recall = recall,
 		.now_ms = now_ms,
 		.arg = g };
 	struct errbuf eb;
@@ -396,13 +435,17 @@ static void from_peer(struct rig *g, struct far *f, struct pkt *p)
 		far_send(f, 1, pkt_data(p), p->len);
 }
 
+/* Once, twice, or with the one before behind it. */
 static void from_tun(struct rig *g, struct pkt *p)
 {
-	static struct pkt two[2];
-	two[0] = two[1] = *p;
-	two[1].follows = true;
+	static struct pkt row[3];
+	const size_t n = 1 + (g->rng >> 60) % 3;
+	row[0] = row[1] = *p;
+	row[1].follows = true;
+	row[2] = g->before;
+	g->before = *p;
 	if (p->len)
-		dataplane_tun_received(&g->d, two, 1 + (g->rng >> 60 & 1));
+		dataplane_tun_received(&g->d, row, row[2].len || n < 3 ? n : 2);
 }
 
 /* --- the script --- */
@@ -463,6 +506,39 @@ static void echo(struct rig *g)
 		&g->d, what % 4, &places[what >> 4], what & 8 ? PLANE_ECHO_ICMP : PLANE_ECHO_TSMP, what);
 }
 
+/* So many handshakes that the plane asks for a cookie; once, for it takes long. */
+static void flood(struct rig *g, bool relay)
+{
+	struct datagram of = g->initiation, *d;
+	g->initiation.len = 0;
+	while (of.len && (d = launch(g, of.b, of.len))) {
+		d->from = of.from;
+		d->by = of.by;
+		d->relay = relay;
+	}
+	g->flooded = true;
+	settle(g);
+}
+
+/* What is about the plane, and no packet. */
+static void around(struct rig *g)
+{
+	uint8_t what = rd_u8(&g->script);
+	const struct plane_capture by = { .packet = what & 8 ? capture : NULL, .arg = g };
+	const struct path_way way = __wrap_path_way(g->path, 1 + (what >> 7));
+	switch (what % 8) {
+	case 0: dataplane_capture_set(&g->d, &by); break;
+	case 1: dataplane_shields_set(&g->d, what & 8); break;
+	case 2: g->most = what & 8 ? 200 : 0; break;
+	case 3: g->nowhere = what & 8; break;
+	case 4: tsmp_ping(&g->d, 1 + (what >> 7) + (what >> 5 & 2), what, &way); break;
+	case 5: dataplane_relay_peer_gone(&g->d, REGION, &g->far[what >> 7].key); break;
+	default:
+		if (!g->flooded)
+			flood(g, what & 8);
+	}
+}
+
 static void step(struct rig *g)
 {
 	struct pkt p;
@@ -502,6 +578,7 @@ static void step(struct rig *g)
 	case 9: change(g); break;
 	case 10: echo(g); break;
 	case 11: pass_time(g); break;
+	case 12: around(g); break;
 	default: break;
 	}
 	if (!(op & 0x40)) /* else with what comes next */
@@ -513,6 +590,7 @@ static void run(const uint8_t *data, size_t len)
 {
 	static struct rig g;
 	g = (struct rig) { .script = rd_of(data, len) };
+	the_rig = &g;
 	rig_open(&g);
 	/* A session with the first peer is there. */
 	struct pkt p;

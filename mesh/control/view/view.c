@@ -235,11 +235,15 @@ static const struct member *blocker_of(const struct view_context *c, const struc
 }
 
 /* What self is told of names: the settings, with the machine that blocks as the one nameserver for all that has no
- * nameserver of its own. That machine itself is told those of the settings, to ask them. */
-static struct ctl_dns *describe_names(const struct view_context *c, const struct view *v, struct arena *a)
+ * nameserver of its own. That machine itself is told those of the settings, to ask them. The names and nameservers of
+ * the mesh are nothing for one whose key has ended. */
+static struct ctl_dns *describe_names(
+	const struct view_context *c, const struct member *self, const struct view *v, struct arena *a)
 {
 	const struct member *m = v->blocker;
 	char text[ADDR_TEXT];
+	if (self->expired)
+		return arena_alloc(a, sizeof(struct ctl_dns));
 	if (!m)
 		return &c->set->dns;
 	struct ctl_dns *dns = arena_memdup(a, &c->set->dns, sizeof(*dns));
@@ -336,7 +340,7 @@ bool view_head(const struct view_context *c, const struct member *self, struct v
 		.domain = network_name(c->set),
 		.derp_map = &c->set->derp };
 	blocker_set(v, blocker_of(c, self));
-	out->dns = describe_names(c, v, a);
+	out->dns = describe_names(c, self, v, a);
 	*peers = (struct view_peers) { .v = arena_array(a, f->n, sizeof(const struct member *)) };
 	if (!out->dns || !peers->v || !describe_self(c, self, a, out) ||
 		!view_rules_add(c, self, &v->logins, a, v->filter_hash, out) ||
@@ -587,11 +591,13 @@ static bool add_rules(const struct difference *d)
 static bool add_names(const struct difference *d)
 {
 	const struct member *now = blocker_of(d->c, d->self);
-	bool same = same_nameserver(d->v->blocker, now) &&
-		    !memcmp(d->v->set->dns_hash, d->c->set->dns_hash, SETTINGS_HASH);
+	bool was_out = d->v->self->expired, is_out = d->self->expired;
+	bool same = was_out == is_out &&
+		    (is_out || (same_nameserver(d->v->blocker, now) &&
+				       !memcmp(d->v->set->dns_hash, d->c->set->dns_hash, SETTINGS_HASH)));
 	blocker_set(d->v, now);
 	if (!same)
-		d->out->dns = describe_names(d->c, d->v, d->a);
+		d->out->dns = describe_names(d->c, d->self, d->v, d->a);
 	return same || d->out->dns;
 }
 

@@ -9,6 +9,17 @@
 /* The capability without which official clients do not let anybody log in. */
 #define SSH_CAP "https://tailscale.com/cap/ssh"
 
+/* Whose key has ended lets nobody in, and need not know the addresses and users that it would let in. */
+static bool write_rules(const struct view_context *c, const struct member *self, bool logins, struct arena *a,
+	struct ctl_map_response *out)
+{
+	const struct policy *p = c->set->policy;
+	if (!self->expired && !policy_filter(p, c->fleet, view_rules_cache(c), self, a, &out->filters->rules,
+				      &out->filters->n_rules))
+		return false;
+	return !logins || policy_ssh(self->expired ? NULL : p, c->fleet, self, a, &out->ssh_json);
+}
+
 bool view_rules_add(const struct view_context *c, const struct member *self, bool *logins, struct arena *a,
 	uint8_t hash[static VIEW_HASH], struct ctl_map_response *out)
 {
@@ -20,10 +31,7 @@ bool view_rules_add(const struct view_context *c, const struct member *self, boo
 	only.n_filters = 1;
 	only.filters->name = "base";
 	*logins = *logins || policy_has_ssh(c->set->policy);
-	bool ok = policy_filter(c->set->policy, c->fleet, view_rules_cache(c), self, a, &only.filters->rules,
-			  &only.filters->n_rules) &&
-		  (!*logins || policy_ssh(c->set->policy, c->fleet, self, a, &only.ssh_json)) &&
-		  ctl_map_response_write(&text, &only);
+	bool ok = write_rules(c, self, *logins, a, &only) && ctl_map_response_write(&text, &only);
 	if (ok)
 		blake2s_hash(&(struct noise_part) { buf_data(&text), text.len }, 1, hash);
 	buf_free(&text);
@@ -35,7 +43,8 @@ bool view_rules_add(const struct view_context *c, const struct member *self, boo
 
 bool view_rules_mark(const struct view_context *c, const struct member *self, uint64_t *mark)
 {
-	return policy_filter_mark(c->set->policy, c->fleet, view_rules_cache(c), self, mark);
+	*mark = 0; /* no other's */
+	return self->expired || policy_filter_mark(c->set->policy, c->fleet, view_rules_cache(c), self, mark);
 }
 
 const char *view_rules_caps(const struct view_context *c, const struct member *self, struct arena *a)
@@ -54,7 +63,7 @@ const char *view_rules_caps(const struct view_context *c, const struct member *s
 		json_put_string(&out, attrs.v[i]);
 		json_put(&out, ":null");
 	}
-	if (c->set->block_node && !strcmp(c->set->block_node, self->name)) {
+	if (c->set->block_node && !self->expired && !strcmp(c->set->block_node, self->name)) {
 		json_put(&out, ",\"" CTL_BLOCKING_CAP "\":[");
 		json_put(&out, c->set->block_caps);
 		json_put(&out, "]");

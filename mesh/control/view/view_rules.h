@@ -11,7 +11,7 @@ struct policy_cache *view_rules_cache(const struct view_context *c);
  * the digest of both. */
 bool view_rules_add(const struct view_context *c, const struct member *self, bool *logins, struct arena *a,
 	uint8_t hash[static VIEW_HASH], struct ctl_map_response *out);
-/* policy_filter_mark of self. false: memory is short. */
+/* policy_filter_mark of self; another than any while its key has ended. false: memory is short. */
 bool view_rules_mark(const struct view_context *c, const struct member *self, uint64_t *mark);
 /* CapMap of self's own node, as JSON in a; NULL: memory is short. */
 const char *view_rules_caps(const struct view_context *c, const struct member *self, struct arena *a);

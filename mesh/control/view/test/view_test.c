@@ -581,6 +581,80 @@ static void test_any_order(void **state)
 	}
 }
 
+/* Policy, names and logins for all of alice's machines, and the first of them blocks names for the others. */
+static void use_all(struct fixture *x, struct ctl_resolver *first)
+{
+	use_policy(x,
+		policy_of("{\"acls\":[{\"action\":\"accept\",\"src\":[\"alice@\"],\"dst\":[\"alice@:*\"]}],"
+			  "\"ssh\":[{\"action\":\"accept\",\"src\":[\"alice@\"],\"dst\":[\"autogroup:self\"],"
+			  "\"users\":[\"root\"]}]}"));
+	x->set->block_node = "laptop";
+	x->set->block_caps = "{\"TTL\":7}";
+	x->set->dns.resolvers = first;
+	x->set->dns.n_resolvers = 1;
+	x->set->dns_hash[0] = (uint8_t)(x->c.journal->now + 1);
+}
+
+static void set_expired(struct fixture *x, bool expired)
+{
+	struct member d = *fleet_by_id(&x->f, 1);
+	d.expired = expired;
+	change(x, &d, true);
+}
+
+static void assert_knows_nobody(const struct ctl_map_response *m)
+{
+	assert_true(m->node && m->node->expired && !strstr(m->node->cap_map_json, CTL_BLOCKING_CAP));
+	assert_true(m->dns && !m->dns->n_resolvers && !m->dns->proxied);
+	assert_int_equal(m->n_filters, 1);
+	assert_int_equal(m->filters->n_rules, 0);
+	assert_string_equal(m->ssh_json, "{\"rules\":[]}");
+	assert_int_equal(m->n_peers + m->n_changed + m->n_patches, 0);
+	assert_int_equal(m->n_users, 1);
+}
+
+/* Whose key has ended is told of nobody, neither what it was told before nor what is new; all of it once the key is good
+ * again, though nothing else has changed. */
+static void test_key_ended(void **state)
+{
+	struct fixture *x = *state;
+	struct ctl_resolver first = { .addr = "100.64.0.2" };
+	struct arena a = { 0 };
+	struct ctl_map_response whole;
+	struct view fresh;
+	use_all(x, &first);
+	assert_true(next(x));
+	assert_true(x->m.dns && x->m.n_filters && x->m.filters->n_rules && strstr(x->m.ssh_json, "root"));
+
+	set_expired(x, true);
+	assert_true(next(x));
+	assert_knows_nobody(&x->m);
+	assert_int_equal(x->m.n_removed, 1);
+	assert_true(view_whole(&x->c, fleet_by_id(&x->f, 1), &fresh, &a, &whole));
+	assert_knows_nobody(&whole);
+	view_fini(&fresh);
+	arena_free(&a);
+	use_all(x, &first);
+	arrive(x, 4, "web", 1, NULL);
+	assert_false(next(x));
+
+	set_expired(x, false);
+	assert_true(next(x));
+	assert_ptr_equal(x->m.dns, &x->set->dns);
+	assert_int_equal(x->m.n_changed, 2);
+	assert_true(x->m.n_filters && x->m.filters->n_rules && strstr(x->m.ssh_json, "root"));
+	assert_non_null(strstr(x->m.node->cap_map_json, CTL_BLOCKING_CAP));
+	use_policy(x, NULL); /* by which all is allowed */
+	assert_true(next(x));
+	set_expired(x, true);
+	assert_true(next(x));
+	assert_int_equal(x->m.filters->n_rules, 0);
+	set_expired(x, false);
+	assert_true(next(x));
+	assert_int_equal(x->m.n_filters, 1);
+	assert_true(x->m.filters->n_rules);
+}
+
 /* Whichever piece of memory cannot be had, nothing is left behind (the sanitizer looks). An arena takes its next piece where its
  * last one is full. */
 static void test_short_of_memory(void **state)
@@ -615,6 +689,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_told_of_itself, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_settings, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_blocker, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_key_ended, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_any_order, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_short_of_memory, setup, teardown) };
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,6 +4,7 @@
 #include "mesh/os/file.h"
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 
 enum { KEY_FILE_MAX = 4096 };
 
@@ -38,4 +39,16 @@ int noise_key_load(const char *path, struct machine_private *out, bool *made, st
 	}
 	buf_wipe(&text);
 	return err;
+}
+
+int noise_key_check(const char *path, const char *database, struct errbuf *eb)
+{
+	struct stat st;
+	if (stat(database, &st) == 0 ? st.st_size > 0 : errno != ENOENT)
+		return 0;
+	return err_say(eb, ERR_REFUSED,
+		"the key of this server is there (%s), but its database %s is not: restore that from a "
+		"backup; to "
+		"begin a new network, remove the key too",
+		path, database);
 }

@@ -387,29 +387,6 @@ static void hup_received(void *arg, int signo)
 
 /* --- start and stop --- */
 
-static int make_folder_of(const char *path, mode_t mode, struct errbuf *eb)
-{
-	char folder[1024];
-	const char *slash = strrchr(path, '/');
-	if (!slash || slash == path || (size_t)(slash - path) >= sizeof(folder))
-		return 0;
-	snprintf(folder, sizeof(folder), "%.*s", (int)(slash - path), path);
-	return dir_make(folder, mode, eb);
-}
-
-/* An old key beside no database is a network that lost its members, and not a new one. */
-static int check_database(const struct server *s, struct errbuf *eb)
-{
-	struct stat st;
-	if (stat(s->cfg.database_path, &st) == 0 ? st.st_size > 0 : errno != ENOENT)
-		return 0;
-	return err_say(eb, ERR_REFUSED,
-		"the key of this server is there (%s), but its database %s is not: restore that from a "
-		"backup; "
-		"to begin a new network, remove the key too",
-		s->cfg.noise_key_path, s->cfg.database_path);
-}
-
 static const char *groups_domain(void *arg, const char *issuer)
 {
 	return config_groups_domain(&((const struct server *)arg)->cfg.login, issuer);
@@ -444,7 +421,7 @@ static int open_registry(struct server *s, struct errbuf *eb)
 			.save_in = save_in,
 			.arg = s }
 	};
-	int err = make_folder_of(c->database_path, 0700, eb);
+	int err = dir_make_of(c->database_path, 0700, eb);
 	if (!err)
 		err = registry_open(&s->reg, &rc, eb);
 	key_wipe(&rc.secret, sizeof(rc.secret));
@@ -464,10 +441,10 @@ static int open_identity(struct server *s, struct errbuf *eb)
 	if (!err)
 		key_public(s->noise_private.b, s->noise_public.b);
 	if (!err && !made)
-		err = check_database(s, eb);
+		err = noise_key_check(path, s->cfg.database_path, eb);
 	if (!err)
 		err = open_registry(s, eb);
-	if (!err && made && !(err = make_folder_of(path, 0700, eb)))
+	if (!err && made && !(err = dir_make_of(path, 0700, eb)))
 		err = noise_key_save(path, &s->noise_private, eb);
 	return err;
 }
@@ -598,7 +575,7 @@ static int start_server(struct server *s, const char *config, struct errbuf *eb)
 	note_policy(s, s->cfg.policy_path);
 	if (test_policy(s, s->cfg.policy_path, s->settings->policy, &why))
 		log_error("%s; the rules are in force all the same", why.text);
-	if ((err = make_folder_of(s->cfg.unix_socket, 0755, eb)) ||
+	if ((err = dir_make_of(s->cfg.unix_socket, 0755, eb)) ||
 		(err = web_open(&s->web, s->loop, &s->api, &s->noise_private, eb)))
 		return err;
 	if (s->web.relay && (err = take_settings(s, eb)))

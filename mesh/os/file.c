@@ -193,6 +193,18 @@ int dir_make(const char *path, mode_t mode, struct errbuf *eb)
 	return 0;
 }
 
+int dir_make_of(const char *file, mode_t mode, struct errbuf *eb)
+{
+	char folder[PATH_MAX];
+	const char *slash = strrchr(file, '/');
+	if (!slash || slash == file)
+		return 0;
+	if ((size_t)(slash - file) >= sizeof(folder))
+		return err_set(eb, -ENAMETOOLONG, "make the folder of %s", file);
+	snprintf(folder, sizeof(folder), "%.*s", (int)(slash - file), file);
+	return dir_make(folder, mode, eb);
+}
+
 static int remove_in(int parent, const char *name, dev_t dev, int depth)
 {
 	struct stat st;

@@ -24,6 +24,7 @@ int file_read_own(const char *path, size_t cap, enum file_own how, struct buf *o
 int file_write_atomic(const char *path, mode_t mode, const void *p, size_t len, struct errbuf *eb);
 /* mkdir -p; the last part gets `mode`. */
 int dir_make(const char *path, mode_t mode, struct errbuf *eb);
+int dir_make_of(const char *file, mode_t mode, struct errbuf *eb); /* the folder that it is to be in */
 /* Removes a tree without following links or crossing mounts. Missing is fine. */
 int dir_remove(const char *path, struct errbuf *eb);
 /* flock-style exclusive lock on a file it creates (0600); fd held for the life of the lock, or negative. */

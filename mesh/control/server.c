@@ -8,6 +8,7 @@
 #include "mesh/control/http/derp.h"
 #include "mesh/control/http/web.h"
 #include "mesh/control/noise_key.h"
+#include "mesh/control/renewal.h"
 #include "mesh/control/view/probes.h"
 #include "mesh/control/view/streams.h"
 #include "mesh/os/file.h"
@@ -237,23 +238,17 @@ static int test_policy(const struct server *s, const char *path, const struct po
 	return err ? err_say(eb, err, "policy %s:%s", path, why.text) : 0;
 }
 
-/* With the DNS that was set by the API, if it was. The relay's region is known when its sockets are: their ports,
- * and the pin of a certificate that nobody stands for. */
-static struct settings *make_settings(struct server *s, const struct control_config *c, struct errbuf *eb)
+static struct renewal_sources sources(const struct server *s)
 {
-	struct control_config dns = { 0 };
-	struct settings_relay relay;
-	if (s->dns.len && config_dns_parse((const char *)buf_data(&s->dns), s->dns.len, &dns, eb))
-		return NULL;
-	struct settings *set =
-		settings_read(c, s->dns.len ? &dns : NULL, web_relay_facts(&s->web, &relay), s->kept, eb);
-	config_free(&dns);
-	return set;
+	return (struct renewal_sources) {
+		.cfg = s->newest.file ? &s->newest : &s->cfg, .dns = &s->dns, .kept = s->kept
+	};
 }
 
 static int take_settings(struct server *s, struct errbuf *eb)
 {
-	struct settings *set = make_settings(s, s->newest.file ? &s->newest : &s->cfg, eb);
+	const struct renewal_sources from = sources(s);
+	struct settings *set = renewal_settings(&from, &s->web, s->web.pin, eb);
 	if (!set)
 		return eb->code;
 	use_settings(s, set);
@@ -276,9 +271,18 @@ static int policy_taken(void *arg, struct errbuf *eb)
 	return 0;
 }
 
-static int settings_again(void *arg, struct errbuf *eb)
+static int certificate_again(void *arg, struct errbuf *eb)
 {
-	return take_settings(arg, eb);
+	struct server *s = arg;
+	const struct renewal_sources from = sources(s);
+	struct renewal r;
+	struct buf wrong = { .secret = true };
+	int err = renewal_read(&s->web, &from, &r, &wrong, eb);
+	if (!err)
+		use_settings(s, renewal_use(&r, &s->web));
+	buf_free(&wrong);
+	renewal_drop(&r);
+	return err;
 }
 
 /* Stored: in force. */
@@ -303,38 +307,45 @@ static void warn_of_blocker(const struct server *s)
 			name);
 }
 
-static int reload(void *arg, char restart[static API_KEYS_TEXT], struct errbuf *eb)
+/* All that is new, with nothing of it in force. */
+static int read_anew(struct server *s, struct control_config *fresh, struct renewal *r, struct buf *wrong,
+	struct errbuf *eb)
+{
+	struct renewal_sources from = sources(s);
+	struct errbuf why = { 0 };
+	fresh->base_domain = s->cfg.base_domain;
+	fresh->policy_database = s->cfg.policy_database;
+	from.cfg = fresh;
+	int err = renewal_read(&s->web, &from, r, wrong, eb);
+	if (r->set && test_policy(s, fresh->policy_path, r->set->policy, &why)) {
+		(void)buf_printf(wrong, "%s\n", why.text);
+		if (!err)
+			*eb = why;
+		err = eb->code;
+	}
+	return err;
+}
+
+static int reload(void *arg, char restart[static API_KEYS_TEXT], struct buf *wrong, struct errbuf *eb)
 {
 	struct server *s = arg;
 	struct control_config fresh;
-	char pin[sizeof(s->web.pin)];
-	int err = config_read(s->cfg.file, &fresh, eb);
+	struct renewal r;
+	int err = config_read_all(s->cfg.file, &fresh, wrong, eb);
 	if (err)
 		return err;
-	memcpy(pin, s->web.pin, sizeof(pin));
 	config_fixed_differ(&s->cfg, &fresh, restart, API_KEYS_TEXT);
-	fresh.base_domain = s->cfg.base_domain;
-	fresh.policy_database = s->cfg.policy_database;
-	struct settings *set = make_settings(s, &fresh, eb);
-	if (set && (test_policy(s, fresh.policy_path, set->policy, eb) || web_renew(&s->web, eb))) {
-		settings_put(set);
-		set = NULL;
-	} else if (set && strcmp(pin, s->web.pin) != 0) { /* which nodes are told */
-		settings_put(set);
-		set = make_settings(s, &fresh, eb);
-	}
-	if (set) {
-		s->reg.c.ephemeral_ms = fresh.ephemeral_ms;
-		s->reg.c.expiry_ms = fresh.expiry_ms;
-		log_setup(fresh.log_level, fresh.log_json);
-	}
-	if (!set) {
+	if ((err = read_anew(s, &fresh, &r, wrong, eb))) {
+		renewal_drop(&r);
 		config_free(&fresh);
-		return eb->code;
+		return err;
 	}
+	s->reg.c.ephemeral_ms = fresh.ephemeral_ms;
+	s->reg.c.expiry_ms = fresh.expiry_ms;
+	log_setup(fresh.log_level, fresh.log_json);
 	config_free(&s->newest);
 	s->newest = fresh;
-	use_settings(s, set);
+	use_settings(s, renewal_use(&r, &s->web));
 	note_policy(s, fresh.policy_path);
 	tick(s);
 	log_info("reloaded %s: policy, DNS records and servers, DERP map, certificate", s->cfg.file);
@@ -376,12 +387,13 @@ static void look_at_records(void *arg)
 static void hup_received(void *arg, int signo)
 {
 	struct errbuf eb = { 0 };
+	struct buf wrong = { .secret = true };
 	char restart[API_KEYS_TEXT];
 	struct server *s = arg;
 	(void)signo;
 	notify_reloading(s->notify);
-	if (reload(s, restart, &eb))
-		log_error("reload: %s; the settings stay as they were", eb.text);
+	if (reload(s, restart, &wrong, &eb))
+		renewal_complain("reload, the settings stay as they were: ", &wrong, &eb);
 	notify_ready(s->notify, NULL);
 }
 
@@ -542,10 +554,10 @@ static int drop_rights(const struct server *s, const char *config, struct errbuf
 	return privilege_drop(needs, ARRAY_LEN(needs), places, ARRAY_LEN(places), eb);
 }
 
-static int start_server(struct server *s, const char *config, struct errbuf *eb)
+static int start_server(struct server *s, const char *config, struct buf *wrong, struct errbuf *eb)
 {
 	(void)tls_aes_use(); /* the relay inside */
-	int err = config_read(config, &s->cfg, eb);
+	int err = config_read_all(config, &s->cfg, wrong, eb);
 	if (!err && s->lone && (err = drop_rights(s, config, eb)))
 		return err;
 	if (!err) {
@@ -565,7 +577,7 @@ static int start_server(struct server *s, const char *config, struct errbuf *eb)
 		.noise = &s->noise_public,
 		.proxies = s->proxies,
 		.reload = reload,
-		.settings_again = settings_again,
+		.certificate_again = certificate_again,
 		.arg = s };
 	if ((err = open_loop(s, eb)) || (err = open_streams(s, eb)) || (err = open_identity(s, eb)) ||
 		(err = open_kept_policy(s, eb)) || (s->kept && (err = take_settings(s, eb))))
@@ -632,9 +644,11 @@ void server_close(struct server *s)
 struct server *server_open(const char *config, struct errbuf *eb)
 {
 	struct server *s = calloc(1, sizeof(*s));
+	struct buf wrong = { .secret = true };
 	if (!s)
 		err_set(eb, -ENOMEM, "start");
-	if (!s || start_server(s, config, eb)) {
+	if (!s || start_server(s, config, &wrong, eb)) {
+		buf_wipe(&wrong);
 		server_close(s);
 		return NULL;
 	}
@@ -651,6 +665,7 @@ int server_run(const char *config, bool json)
 {
 	struct server *s = calloc(1, sizeof(*s));
 	struct errbuf eb = { 0 };
+	struct buf wrong = { .secret = true };
 	if (!s) {
 		log_error("out of memory");
 		return CONTROL_FAILED;
@@ -660,8 +675,8 @@ int server_run(const char *config, bool json)
 	key_lock(&s->noise_private, sizeof(s->noise_private));
 	s->json = json;
 	s->lone = true;
-	if (start_server(s, config, &eb)) {
-		log_error("%s", eb.text);
+	if (start_server(s, config, &wrong, &eb)) {
+		renewal_complain("", &wrong, &eb);
 		s->exit_code = s->exit_code ? s->exit_code : CONTROL_FAILED;
 	} else {
 		tick(s);

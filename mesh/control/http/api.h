@@ -42,10 +42,11 @@ struct api {
 	const struct control_config *cfg;
 	const struct machine_key *noise;
 	const struct proxies *proxies; /* by which others' servers are reached; borrowed */
-	/* Reads the settings anew; restart: the keys that changed and are not taken before one. */
-	int (*reload)(void *arg, char restart[static API_KEYS_TEXT], struct errbuf *eb);
-	/* Something that the settings depend on has changed: they are read again, but the config is not. */
-	int (*settings_again)(void *arg, struct errbuf *eb);
+	/* Reads the settings anew; restart: the keys that changed and are not taken before one; wrong: a line for each
+	 * of the mistakes, of which eb tells the first. */
+	int (*reload)(void *arg, char restart[static API_KEYS_TEXT], struct buf *wrong, struct errbuf *eb);
+	/* The certificate of the settings is another: it is read again, and the settings, but the config is not. */
+	int (*certificate_again)(void *arg, struct errbuf *eb);
 	void *arg;
 	const struct certificate *certificate; /* looked after here; NULL = none */
 	json_t *dns; /* DNS settings that are on their way to the disk; NULL = none are */

@@ -62,9 +62,8 @@ static void issued_path(const struct control_config *c, char out[static PATH_MAX
 
 /* Nodes know this server by its Noise key: any certificate will do for them, so that one made here is enough
  * where no browser comes. */
-static int own_certificate(struct web *w, struct tls **out, struct errbuf *eb)
+static int own_certificate(const struct control_config *c, struct web_certificate *out, struct errbuf *eb)
 {
-	const struct control_config *c = w->api->cfg;
 	char cert[PATH_MAX], key[PATH_MAX], name[CONFIG_HOST_TEXT];
 	uint16_t port;
 	const char *names[] = { name };
@@ -73,21 +72,23 @@ static int own_certificate(struct web *w, struct tls **out, struct errbuf *eb)
 	config_value_host(c->server_url, name, &port);
 	int err = tls_self_signed(cert, key, names, 1, eb);
 	if (!err)
-		err = tls_pin_of(cert, w->pin, eb);
-	if (!err && !(*out = tls_server(cert, key, eb)))
+		err = tls_pin_of(cert, out->pin, eb);
+	if (!err && !(out->tls = tls_server(cert, key, eb)))
 		err = eb->code ? eb->code : ERR_MALFORMED;
+	if (err)
+		*out->pin = 0;
 	return err;
 }
 
 /* Nodes know the server by its Noise key, and the relay inside by its certificate: one that nobody stands for is told by
  * its pin. Official clients take a pin for no more than one certificate. */
-static void pin_unknown(struct web *w, const char *cert)
+static void pin_unknown(const struct control_config *c, const char *cert, char pin[static 80])
 {
 	struct tls_cert_signer signer;
 	struct errbuf eb;
-	if (!w->api->cfg->relay.enabled || tls_cert_signer(cert, &signer, &eb) || signer.is_known)
+	if (!c->relay.enabled || tls_cert_signer(cert, &signer, &eb) || signer.is_known)
 		return;
-	if (signer.n == 1 && !tls_pin_of(cert, w->pin, &eb))
+	if (signer.n == 1 && !tls_pin_of(cert, pin, &eb))
 		log_info("nobody that this machine knows signed certificate %s: nodes are told its pin for "
 			 "the "
 			 "relay",
@@ -100,27 +101,25 @@ static void pin_unknown(struct web *w, const char *cert)
 			cert);
 }
 
-int certificate_load(struct web *w, struct tls **out, struct errbuf *eb)
+int certificate_load(const struct control_config *c, struct web_certificate *out, struct errbuf *eb)
 {
-	const struct control_config *c = w->api->cfg;
 	char issued[PATH_MAX] = "";
 	const char *cert = c->tls_cert, *key = c->tls_key;
 	if (c->acme_host)
 		issued_path(c, issued);
 	if (*issued && access(issued, F_OK) == 0)
 		cert = key = issued;
-	*out = NULL;
+	*out = (struct web_certificate) { .tls = NULL };
 	if (cert) {
-		*w->pin = 0;
 		struct errbuf why;
-		*out = tls_server(cert, key, eb);
-		if (*out && certificate_fault(c, &why) != 0)
+		out->tls = tls_server(cert, key, eb);
+		if (out->tls && certificate_fault(c, &why) != 0)
 			log_warn("%s", why.text);
-		if (*out)
-			pin_unknown(w, cert);
-		return *out ? 0 : eb->code ? eb->code : ERR_MALFORMED;
+		if (out->tls)
+			pin_unknown(c, cert, out->pin);
+		return out->tls ? 0 : eb->code ? eb->code : ERR_MALFORMED;
 	}
-	return c->acme_host || endpoint_is_set(&c->tls_listen) ? own_certificate(w, out, eb) : 0;
+	return c->acme_host || endpoint_is_set(&c->tls_listen) ? own_certificate(c, out, eb) : 0;
 }
 
 bool certificate_needs_door(const struct control_config *c)
@@ -192,9 +191,7 @@ static int use_issued(struct certificate *x, const char *pem, size_t len, struct
 		return eb->code;
 	issued_path(x->w->api->cfg, path);
 	int err = file_write_atomic(path, 0600, pem, len, eb);
-	if (!err)
-		err = web_renew(x->w, eb);
-	return err ? err : x->w->api->settings_again(x->w->api->arg, eb);
+	return err ? err : x->w->api->certificate_again(x->w->api->arg, eb);
 }
 
 static void order_done(void *arg, int code, const char *pem, size_t len, const char *why)

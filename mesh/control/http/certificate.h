@@ -4,8 +4,8 @@
 
 #include "mesh/control/http/web.h"
 
-/* For the doors; *out stays NULL where no TLS is spoken. Sets w->pin. */
-int certificate_load(struct web *w, struct tls **out, struct errbuf *eb);
+/* For the doors; all zero where no TLS is spoken, and after a failure. */
+int certificate_load(const struct control_config *c, struct web_certificate *out, struct errbuf *eb);
 /* From an authority, by ACME: begins to look after it. After the doors are open. */
 int certificate_open(struct web *w, struct errbuf *eb);
 /* The door has another struct tls: what an authority must meet is shown there too. */

@@ -29,10 +29,16 @@ void derp_member_gone(struct web *w, const struct node_key *who)
 
 /* A certificate for everybody may carry the relay's key, which saves clients a round trip. With a pinned one
  * clients before 1.84 take it for a second certificate and refuse both. */
-int derp_certificate_changed(struct web *w, struct errbuf *eb)
+int derp_certificate_carries(const struct web *w, const struct web_certificate *c, struct errbuf *eb)
 {
-	const struct door *d = tls_door(w);
-	return w->relay && d->tls && !*w->pin ? tls_server_metacert(d->tls, relay_public(w->relay), eb) : 0;
+	return w->relay && c->tls && !*c->pin ? tls_server_metacert(c->tls, relay_public(w->relay), eb) : 0;
+}
+
+static int open_certificate_carries(const struct web *w, struct errbuf *eb)
+{
+	struct web_certificate shown = { .tls = tls_door(w)->tls };
+	memcpy(shown.pin, w->pin, sizeof(shown.pin));
+	return derp_certificate_carries(w, &shown, eb);
 }
 
 int derp_open(struct web *w, struct errbuf *eb)
@@ -51,7 +57,7 @@ int derp_open(struct web *w, struct errbuf *eb)
 		.admits = c->verify_clients ? is_member : NULL,
 		.admits_arg = w };
 	w->relay = relay_open(w->loop, &o, eb);
-	return w->relay ? derp_certificate_changed(w, eb) : eb->code;
+	return w->relay ? open_certificate_carries(w, eb) : eb->code;
 }
 
 void derp_close(struct web *w)
@@ -60,11 +66,11 @@ void derp_close(struct web *w)
 	w->relay = NULL;
 }
 
-const struct settings_relay *web_relay_facts(const struct web *w, struct settings_relay *out)
+const struct settings_relay *web_relay_facts(const struct web *w, const char *pin, struct settings_relay *out)
 {
 	if (!w->relay)
 		return NULL;
 	*out = (struct settings_relay) { .at = tls_door(w)->at, .stun = relay_stun_at(w->relay, 0) };
-	memcpy(out->pin, w->pin, sizeof(out->pin));
+	snprintf(out->pin, sizeof(out->pin), "%s", pin);
 	return out;
 }

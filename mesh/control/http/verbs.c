@@ -271,12 +271,24 @@ void admin_health(struct api_call *c)
 	api_probe(c, answer_health);
 }
 
+/* The first mistake as the message, and all of them. */
+static void reply_wrong(struct api_call *c, struct buf *wrong, const struct errbuf *eb)
+{
+	json_t *all = json_array(), *say = api_sentence(eb->text);
+	char *text = wrong->len ? (char *)buf_cstr(wrong) : NULL, *rest = NULL;
+	for (char *line = text ? strtok_r(text, "\n", &rest) : NULL; line; line = strtok_r(NULL, "\n", &rest))
+		json_array_append_new(all, api_sentence(line));
+	api_reply_json(&c->way, 400, json_pack("{s:{s:o, s:o}}", "error", "message", say, "all", all));
+	buf_wipe(wrong); /* secrets may stand in it */
+}
+
 void admin_reload(struct api_call *c)
 {
 	char restart[API_KEYS_TEXT];
 	struct errbuf eb = { 0 };
-	if (c->api->reload(c->api->arg, restart, &eb)) {
-		api_reply_error(&c->way, 400, eb.text);
+	struct buf wrong = { .secret = true };
+	if (c->api->reload(c->api->arg, restart, &wrong, &eb)) {
+		reply_wrong(c, &wrong, &eb);
 		return;
 	}
 	json_t *o = json_pack("{s:s}", "reloaded", c->api->cfg->file);

@@ -310,7 +310,10 @@ int web_open(struct web *w, struct loop *l, struct api *api, const struct machin
 	api->ssh_checks = &w->ssh_checks;
 	for (size_t i = 0; i < ARRAY_LEN(w->doors); i++)
 		w->doors[i] = (struct door) { .web = w, .fd = -1 };
-	int err = certificate_load(w, &w->doors[endpoint_is_set(&c->tls_listen)].tls, eb);
+	struct web_certificate shown;
+	int err = web_certificate_read(w, &shown, eb);
+	if (!err)
+		web_certificate_use(w, &shown);
 	if (!err && !w->log)
 		err = err_set(eb, -ENOMEM, "listen");
 	if (!err)
@@ -330,17 +333,26 @@ int web_open(struct web *w, struct loop *l, struct api *api, const struct machin
 	return err ? err : open_unix_door(w, &w->doors[4], API_ANYBODY, ASK_MODE, eb);
 }
 
-int web_renew(struct web *w, struct errbuf *eb)
+int web_certificate_read(const struct web *w, struct web_certificate *out, struct errbuf *eb)
+{
+	int err = certificate_load(w->api->cfg, out, eb);
+	if (!err && (err = derp_certificate_carries(w, out, eb))) {
+		tls_free(out->tls);
+		*out = (struct web_certificate) { .tls = NULL };
+	}
+	return err;
+}
+
+void web_certificate_use(struct web *w, struct web_certificate *c)
 {
 	struct door *d = &w->doors[endpoint_is_set(&w->api->cfg->tls_listen)];
-	struct tls *fresh = NULL;
-	int err = certificate_load(w, &fresh, eb);
-	if (err || !fresh)
-		return err;
+	if (!c->tls)
+		return;
 	tls_free(d->tls);
-	d->tls = fresh;
+	d->tls = c->tls;
+	c->tls = NULL;
+	memcpy(w->pin, c->pin, sizeof(w->pin));
 	certificate_door_changed(w);
-	return derp_certificate_changed(w, eb);
 }
 
 static void close_door(struct door *d)

@@ -22,6 +22,11 @@ struct door {
 	struct tls *tls;      /* NULL = none */
 	char path[PATH_MAX];  /* of a unix socket; "" = TCP */
 };
+/* As it was read, for the TLS door. */
+struct web_certificate {
+	struct tls *tls; /* NULL: no TLS is spoken */
+	char pin[80];	 /* where nobody else stands for it; "" = an authority does, or there is no TLS */
+};
 struct web {
 	struct loop *loop;
 	struct api *api;
@@ -37,17 +42,20 @@ struct web {
 				 unix_socket with WEB_ASK_SUFFIX */
 	struct certificate *certificate; /* from an authority; NULL = the settings want none */
 	struct relay *relay;		 /* inside; NULL = the settings want none */
-	char pin[80]; /* of the certificate, where nobody else stands for it; "" = an authority does, or there is no TLS */
+	char pin[sizeof(((struct web_certificate *)NULL)->pin)]; /* of the certificate that is shown */
 	bool is_open;
 };
 
 /* Fills in what of api is of this room. Both outlive it. */
 int web_open(struct web *w, struct loop *l, struct api *api, const struct machine_private *noise,
 	struct errbuf *eb);
-/* What is known of the relay inside, for its region in the map; NULL when there is none. */
-const struct settings_relay *web_relay_facts(const struct web *w, struct settings_relay *out);
-/* The certificate of the settings anew, for connections to come. */
-int web_renew(struct web *w, struct errbuf *eb);
+/* What is known of the relay inside, for its region in the map, with this pin; NULL when there is none. */
+const struct settings_relay *web_relay_facts(
+	const struct web *w, const char *pin, struct settings_relay *out);
+/* The certificate of the settings anew, not shown yet. */
+int web_certificate_read(const struct web *w, struct web_certificate *out, struct errbuf *eb);
+/* For connections to come; *c is the web's from here on. */
+void web_certificate_use(struct web *w, struct web_certificate *c);
 void web_close(struct web *w); /* all zero is fine */
 
 #endif

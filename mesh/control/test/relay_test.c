@@ -116,10 +116,43 @@ static void test_pin_told(void **state)
 	world_node_close(&n);
 }
 
+/* A certificate that cannot be read is not in force, and what comes after it is told of the one that is. */
+static void test_bad_certificate(void **state)
+{
+	struct world *w = *state;
+	static struct world_node n;
+	static const char *const hosts[] = { "hs.test" };
+	struct derp_peer p = { 0 };
+	struct errbuf eb;
+	char cert[256], key[256], more[1024], api[128];
+	size_t seen = 0;
+	place_path(&w->place, "own.crt", cert);
+	place_path(&w->place, "own.pem", key);
+	snprintf(more, sizeof(more), "tls_cert_path: %s\ntls_key_path: %s\n", cert, key);
+	assert_int_equal(tls_self_signed(cert, key, hosts, 1, &eb), 0);
+	start_relay(w, more);
+	join(w, &n, &p, "alpha");
+	world_node_ask_map(&n, true, "192.0.2.1:41641");
+	assert_int_equal(world_node_next(&n, &seen)->derp_map->n_regions, 1);
+
+	world_write_file(cert, "none\n");
+	json_decref(world_admin(w, "/v1/policy/reload", "{}"));
+	assert_int_equal(w->status, 400);
+	world_api_key(w, "{}", api);
+	json_decref(
+		world_ask(w, api, "POST", "/api/v2/tailnet/-/dns/nameservers", "{\"dns\":[\"192.0.2.53\"]}"));
+	assert_int_equal(w->status, 200);
+	const struct ctl_map_response *m = world_node_next(&n, &seen);
+	assert_string_equal(m->dns->resolvers->addr, "192.0.2.53");
+	assert_null(m->derp_map);
+	world_node_close(&n);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test_setup_teardown(
 						    test_removed, world_setup, world_teardown),
-		cmocka_unit_test_setup_teardown(test_pin_told, world_setup, world_teardown) };
+		cmocka_unit_test_setup_teardown(test_pin_told, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_bad_certificate, world_setup, world_teardown) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -429,6 +429,48 @@ static void test_records_file(void **state)
 	world_node_close(&a);
 }
 
+/* A server that does not start, for both reasons. */
+static void expect_start_says(struct world *w, const char *one, const char *other)
+{
+	char program[] = "ropewalk-control", serve[] = "serve", c[] = "-c", said[4096] = "";
+	char *argv[] = { program, serve, c, w->config, NULL };
+	int out[2], status;
+	assert_int_equal(pipe(out), 0);
+	pid_t pid = fork_tied();
+	if (!pid) {
+		dup2(out[1], STDERR_FILENO);
+		_exit(control_main(4, argv));
+	}
+	close(out[1]);
+	FILE *f = fdopen(out[0], "r");
+	said[fread(said, 1, sizeof(said) - 1, f)] = 0;
+	fclose(f);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == CONTROL_CONFIG);
+	assert_true(strstr(said, one) && strstr(said, other));
+}
+
+/* All that is wrong in the settings is said, of a reload by word and by signal, and of a start. */
+static void test_all_mistakes(void **state)
+{
+	struct world *w = *state;
+	size_t n = 0;
+	FILE *f = fopen(w->config, "a");
+	assert_true(f && fputs("nosuch: 1\nunix_socket_permission: tea\n", f) >= 0 && fclose(f) == 0);
+	json_t *v = world_admin(w, "/v1/policy/reload", "{}"), *e = json_object_get(v, "error"), *one;
+	assert_int_equal(w->status, 400);
+	assert_int_equal(json_array_size(json_object_get(e, "all")), 2);
+	json_array_foreach(json_object_get(e, "all"), n, one)
+		assert_non_null(strstr(json_string_value(one), n ? "unix_socket_permission" : "nosuch"));
+	assert_string_equal(json_string_value(json_object_get(e, "message")),
+		json_string_value(json_array_get(json_object_get(e, "all"), 0)));
+	json_decref(v);
+	kill(w->pid, SIGHUP);
+	await_line(w, "the settings stay as they were", 2);
+	world_server_kill(w, SIGTERM, 0);
+	expect_start_says(w, "nosuch", "unix_socket_permission");
+}
+
 /* --- health --- */
 
 /* It asks the database each time, and passes again as soon as that can be written. */
@@ -550,6 +592,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_explain, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_login_taken_back, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_policy_reload, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_all_mistakes, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_too_old, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_identity, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_records_file, world_setup, world_teardown),

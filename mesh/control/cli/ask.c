@@ -153,6 +153,18 @@ struct ask {
 	int code;
 };
 
+/* All that is wrong, where the server says more than the first of it; of JSON one document. */
+static int complain_of(const struct options *o, const json_t *answer, const char *first)
+{
+	const json_t *all = json_object_get(json_object_get(answer, "error"), "all"), *one;
+	size_t i;
+	if (o->json || json_array_size(all) < 2)
+		return cli_complain(o, CONTROL_FAILED, first);
+	json_array_foreach(all, i, one)(void)
+		cli_complain(o, CONTROL_FAILED, json_is_string(one) ? json_string_value(one) : "");
+	return CONTROL_FAILED;
+}
+
 /* 500 with an answer: of a server that is not well. */
 static void ask_answered(void *arg, const struct http_head *head, const uint8_t *body, size_t len)
 {
@@ -163,7 +175,7 @@ static void ask_answered(void *arg, const struct http_head *head, const uint8_t 
 		a->answer = json_incref(answer);
 		a->code = head->status == 200 ? CONTROL_OK : CONTROL_FAILED;
 	} else {
-		a->code = cli_complain(a->o, CONTROL_FAILED,
+		a->code = complain_of(a->o, answer,
 			error ? error : "the server's answer makes no sense; are both of one version?");
 	}
 	json_decref(answer);

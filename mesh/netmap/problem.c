@@ -1,4 +1,7 @@
 #include "mesh/netmap/doubles.h"
+
+#include "mesh/base/sorted.h"
+#include <stdlib.h>
 #include <string.h>
 
 void problem_note(struct problem_list *l, const struct ctl_problem *p)
@@ -46,7 +49,47 @@ struct usable {
 	struct problem_list *l;
 	const struct ctl_node *told, *own;
 	bool self;
+	const struct prefix
+		*sorted; /* addresses of told; NULL: as few as they are, they are looked through */
 };
+
+enum { LOOK_THROUGH_MAX = 8 };
+
+static int compare_prefixes(const void *a, const void *b)
+{
+	const struct prefix *x = a, *y = b;
+	int by_ip = memcmp(x->ip.b, y->ip.b, sizeof(x->ip.b));
+	return by_ip ? by_ip : (x->bits > y->bits) - (x->bits < y->bits);
+}
+
+static bool prefix_before(const void *v, size_t i, const void *key)
+{
+	return compare_prefixes(&((const struct prefix *)v)[i], key) < 0;
+}
+
+/* Memory that is short is the list's to tell. */
+static const struct prefix *sort_addresses(struct problem_list *l, const struct ctl_prefixes *all)
+{
+	if (all->n <= LOOK_THROUGH_MAX)
+		return NULL;
+	struct prefix *v = arena_memdup(&l->arena, all->v, all->n * sizeof(*v));
+	if (v)
+		qsort(v, all->n, sizeof(*v), compare_prefixes);
+	return v;
+}
+
+static bool is_address(const struct usable *u, const struct prefix *p)
+{
+	const struct ctl_prefixes *all = &u->told->addresses;
+	if (u->sorted) {
+		size_t i = sorted_before(u->sorted, all->n, p, prefix_before);
+		return i < all->n && prefix_equal(&u->sorted[i], p);
+	}
+	for (size_t i = 0; i < all->n && i < LOOK_THROUGH_MAX; i++)
+		if (prefix_equal(&all->v[i], p))
+			return true;
+	return false;
+}
 
 static void note_prefix(const struct usable *u, const char *field, const struct prefix *p, const char *fault)
 {
@@ -68,9 +111,8 @@ static const char *fault_of_address(const struct usable *u, const struct prefix 
 /* An address of its own is allowed where it may be one; that it may not has been said. */
 static const char *fault_of_allowed(const struct usable *u, const struct prefix *p)
 {
-	for (size_t i = 0; i < u->told->addresses.n; i++)
-		if (prefix_equal(&u->told->addresses.v[i], p))
-			return address_fault(p, u->own) ? "" : NULL;
+	if (is_address(u, p))
+		return address_fault(p, u->own) ? "" : NULL;
 	return prefix_route_fault(p);
 }
 
@@ -97,7 +139,9 @@ static struct ctl_prefixes keep_usable(const struct usable *u, const char *field
 static const struct ctl_node *usable_node(struct problem_list *l, const struct ctl_node *told,
 	const struct ctl_node *own, bool self, struct ctl_node *copy)
 {
-	const struct usable u = { .l = l, .told = told, .own = own, .self = self };
+	const struct usable u = {
+		.l = l, .told = told, .own = own, .self = self, .sorted = sort_addresses(l, &told->addresses)
+	};
 	struct ctl_prefixes addresses = keep_usable(&u, "Addresses", &told->addresses, fault_of_address);
 	struct ctl_prefixes allowed = keep_usable(&u, "AllowedIPs", &told->allowed_ips, fault_of_allowed);
 	if (addresses.v == told->addresses.v && allowed.v == told->allowed_ips.v)

@@ -58,9 +58,10 @@ static bool set_server(struct path *p, struct server *s, const struct ctl_derp_n
 	return true;
 }
 
-static bool set_region(struct path *p, struct region *r, const struct ctl_derp_region *from)
+/* old: as it was known; NULL = it was not. */
+static bool set_region(
+	struct path *p, struct region *r, const struct region *old, const struct ctl_derp_region *from)
 {
-	const struct region *old = region_find(p, from->id);
 	if (old)
 		*r = *old;
 	else
@@ -90,10 +91,15 @@ void path_derp_map_set(struct path *p, uint64_t now_ms, const struct ctl_derp_ma
 	state_advance(p, now_ms);
 	struct region *v = calloc(m->n_regions ? m->n_regions : 1, sizeof(*v));
 	struct path_region *shown = calloc(m->n_regions ? m->n_regions : 1, sizeof(*shown));
-	size_t n = 0;
+	size_t n = 0, old = 0;
 	bool ok = v && shown;
-	for (size_t i = 0; ok && i < m->n_regions; i++, n++)
-		ok = set_region(p, &v[n], &m->regions[i]);
+	for (size_t i = 0; ok && i < m->n_regions; i++, n++) {
+		const int32_t id = m->regions[i].id;
+		while (old < p->n_regions && p->regions[old].id < id)
+			old++;
+		bool known = old < p->n_regions && p->regions[old].id == id;
+		ok = set_region(p, &v[n], known ? &p->regions[old] : NULL, &m->regions[i]);
+	}
 	if (!ok) { /* memory is short: the old map serves on */
 		if (v)
 			free_regions(v, n < m->n_regions ? n + 1 : n);

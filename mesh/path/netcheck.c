@@ -42,6 +42,7 @@ enum {
 	HOMELESS_AGAIN_MS = 5000,
 	SOME_REGIONS = 3,
 	SPARE_REGIONS = 2,
+	FEW_MAX = SOME_REGIONS,
 	PICK_MIN_MS = 5,
 	PICK_MAX_MS = 50,
 	RESTART_GAP_MS = 1000
@@ -76,15 +77,37 @@ static void plan_region(struct path *p, struct region *r, uint8_t tries)
 	}
 }
 
-/* How many measured regions are nearer than r. */
-static size_t rank(const struct path *p, const struct region *r)
+/* The nearest of those that were measured, at most FEW_MAX, in order; of two that are as near the one with the lower
+ * id. */
+struct few {
+	const struct region *v[FEW_MAX];
+	size_t n;
+};
+
+static struct few nearest_few(const struct path *p, size_t most)
 {
-	size_t n = 0;
+	struct few f = { .n = 0 };
 	for (size_t i = 0; i < p->n_regions; i++) {
-		double l = region_latency(&p->regions[i]);
-		n += l >= 0 && (l < region_latency(r) || (l == region_latency(r) && &p->regions[i] < r));
+		const struct region *r = &p->regions[i];
+		double l = region_latency(r);
+		size_t at = f.n;
+		while (l >= 0 && at && l < region_latency(f.v[at - 1]))
+			at--;
+		if (l < 0 || at == most)
+			continue;
+		f.n += f.n < most;
+		memmove(&f.v[at + 1], &f.v[at], (f.n - at - 1) * sizeof(void *));
+		f.v[at] = r;
 	}
-	return n;
+	return f;
+}
+
+static bool is_among(const struct few *f, const struct region *r)
+{
+	for (size_t i = 0; i < f->n; i++)
+		if (f->v[i] == r)
+			return true;
+	return false;
 }
 
 static void plan(struct path *p)
@@ -96,9 +119,10 @@ static void plan(struct path *p)
 		p->report_full = true;
 	if (p->report_full)
 		p->full_ms = p->now_ms;
+	const struct few few = nearest_few(p, SOME_REGIONS);
 	for (size_t i = 0; i < p->n_regions; i++) {
 		struct region *r = &p->regions[i];
-		bool near = region_latency(r) >= 0 && rank(p, r) < SOME_REGIONS;
+		bool near = is_among(&few, r);
 		r->https_asked = false;
 		if (r->no_measure)
 			plan_region(p, r, 0);
@@ -174,9 +198,10 @@ static void netcheck_ask(struct path *p, struct region *r, bool v6)
 
 void netcheck_ask_spare(struct path *p)
 {
+	const struct few few = nearest_few(p, SPARE_REGIONS);
 	for (size_t i = 0; i < p->n_regions; i++) {
 		const struct region *r = &p->regions[i];
-		if (rank(p, r) < SPARE_REGIONS && servers_of(r, false))
+		if ((region_latency(r) < 0 || is_among(&few, r)) && servers_of(r, false))
 			send_request(p, r, server_at(r, false, 0), false, PATH_SPARE);
 	}
 }

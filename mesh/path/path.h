@@ -78,6 +78,7 @@ const struct disco_key *path_disco_key(const struct path *p);
 enum { PATH_PING_MAX = 1472 }; /* what one packet of Ethernet carries over IPv4 */
 
 /* --- facts: time and memory are the caller's, all is copied --- */
+/* Regions by id, as a map is read. */
 void path_derp_map_set(struct path *p, uint64_t now_ms, const struct ctl_derp_map *m);
 struct path_peer {
 	uint64_t id;

@@ -1,15 +1,19 @@
 #include "mesh/path/region.h"
+
+#include "mesh/base/sorted.h"
 #include "mesh/path/state.h"
 
 enum { WINDOW_MS = 150000, DOWN_HOLD_MS = 15000, RELAY_HEARD_MS = 20000 };
 
+static bool id_before(const void *v, size_t i, const void *id)
+{
+	return ((const struct region *)v)[i].id < *(const int32_t *)id;
+}
+
 struct region *region_find(const struct path *p, int32_t id)
 {
-	for (size_t i = 0; i < p->n_regions; i++) {
-		if (p->regions[i].id == id)
-			return &p->regions[i];
-	}
-	return NULL;
+	size_t i = sorted_before(p->regions, p->n_regions, &id, id_before);
+	return i < p->n_regions && p->regions[i].id == id ? &p->regions[i] : NULL;
 }
 
 static double lower(double a, double b)

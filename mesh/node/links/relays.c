@@ -1,9 +1,11 @@
 #include "mesh/node/links/relays.h"
 #include "mesh/base/buf.h"
 #include "mesh/base/log.h"
+#include "mesh/base/table.h"
 #include "mesh/proto/control_copy.h"
 #include "mesh/node/links/relay_link.h"
 #include <errno.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +19,7 @@ enum { IDLE_CLOSE_MS = 60000, SWEEP_MS = 15000, BACKOFF_MIN_MS = 100, BACKOFF_MA
 struct region {
 	struct relays *all;
 	int32_t id;
+	bool listed;		     /* by the map that is being taken */
 	struct ctl_derp_region *def; /* in all->map; NULL = left the map */
 	struct relay_link *link;     /* NULL = not connected nor connecting */
 	struct loop_timer *retry;
@@ -37,7 +40,8 @@ struct relays {
 	struct arena arena;
 	struct ctl_derp_map *map;
 	struct region **regions;
-	size_t n_regions;
+	size_t n_regions, room;
+	struct table by_id; /* the same */
 	int32_t home;
 	struct loop_timer *sweep;
 	uint64_t dropped, dropped_old;
@@ -49,11 +53,7 @@ struct relays {
 
 static struct region *relays_find(const struct relays *r, int32_t id)
 {
-	for (size_t i = 0; i < r->n_regions; i++) {
-		if (r->regions[i]->id == id)
-			return r->regions[i];
-	}
-	return NULL;
+	return table_get(&r->by_id, &id);
 }
 
 /* The relay to try now; NULL when the region has none. */
@@ -224,6 +224,9 @@ struct relays *relays_open(struct loop *l, const struct node_private *us, const 
 	struct relays *r = calloc(1, sizeof(*r));
 	if (!r)
 		return NULL;
+	uint64_t seed;
+	rnd->fill(rnd->arg, &seed, sizeof(seed));
+	table_init_inside(&r->by_id, sizeof(int32_t), offsetof(struct region, id), seed);
 	r->loop = l;
 	key_lock(&r->us, sizeof(r->us));
 	r->us = *us;
@@ -254,29 +257,35 @@ void relays_close(struct relays *r)
 	for (size_t i = 0; i < r->n_regions; i++)
 		region_free(r->regions[i]);
 	free(r->regions);
+	table_fini(&r->by_id);
 	loop_timer_free(r->sweep);
 	arena_free(&r->arena);
 	key_wipe(r, sizeof(*r));
 	free(r);
 }
 
+static bool make_room(struct relays *r, size_t n)
+{
+	struct region **all = n > r->room ? reallocarray(r->regions, n, sizeof(void *)) : r->regions;
+	if (all && n > r->room) {
+		r->regions = all;
+		r->room = n;
+	}
+	return n <= r->room;
+}
+
 static struct region *add_region(struct relays *r, int32_t id)
 {
-	struct region **all = reallocarray(r->regions, r->n_regions + 1, sizeof(void *));
 	struct region *g = calloc(1, sizeof(*g));
-	if (all)
-		r->regions = all;
-	if (!all || !g) {
-		free(g);
+	if (!g)
 		return NULL;
-	}
 	g->all = r;
 	g->id = id;
 	g->idle_s = IDLE_S;
 	g->wanted = id == r->home;
 	g->retry = loop_timer_new(r->loop, retry_due, g);
-	if (!g->retry) {
-		free(g);
+	if (!g->retry || !table_put(&r->by_id, &g->id, g)) {
+		region_free(g);
 		return NULL;
 	}
 	r->regions[r->n_regions++] = g;
@@ -290,40 +299,48 @@ static bool same_node(const struct ctl_derp_node *a, const struct ctl_derp_node 
 	       a->derp_port == b->derp_port && a->insecure == b->insecure;
 }
 
-/* Regions that left the map. */
-static void drop_others(struct relays *r, const struct ctl_derp_map *m)
+/* Regions that left the map. All of them are there while it is told that one is down. */
+static void drop_others(struct relays *r)
 {
-	for (size_t i = r->n_regions; i > 0; i--) {
-		struct region *g = r->regions[i - 1];
-		bool in = false;
-		for (size_t j = 0; j < m->n_regions; j++)
-			in |= m->regions[j].id == g->id;
-		if (in)
+	size_t kept = 0;
+	for (size_t i = 0; i < r->n_regions; i++) {
+		struct region *g = r->regions[i];
+		if (g->listed)
 			continue;
 		g->def = NULL;
 		g->wanted = false;
 		disconnect(g);
-		region_free(g);
-		r->n_regions--;
-		for (size_t k = i - 1; k < r->n_regions; k++)
-			r->regions[k] = r->regions[k + 1];
 	}
+	for (size_t i = 0; i < r->n_regions; i++) {
+		struct region *g = r->regions[i];
+		if (g->listed) {
+			r->regions[kept++] = g;
+			continue;
+		}
+		(void)table_remove(&r->by_id, &g->id);
+		region_free(g);
+	}
+	r->n_regions = kept;
+	table_fit(&r->by_id);
 }
 
 void relays_map_set(struct relays *r, const struct ctl_derp_map *m)
 {
 	struct arena arena = { 0 };
 	struct ctl_derp_map *copy = ctl_derp_map_copy(&arena, m);
-	if (!copy) {
+	if (!copy || !make_room(r, r->n_regions + copy->n_regions)) {
 		arena_free(&arena);
 		return;
 	}
+	for (size_t i = 0; i < r->n_regions; i++)
+		r->regions[i]->listed = false;
 	for (size_t i = 0; i < copy->n_regions; i++) {
 		struct region *g = relays_find(r, copy->regions[i].id);
 		if (!g)
 			g = add_region(r, copy->regions[i].id);
 		if (!g)
 			continue;
+		g->listed = true;
 		const struct ctl_derp_node *old = usable_node(g);
 		g->def = &copy->regions[i];
 		if (g->link && !same_node(old, usable_node(g)))
@@ -331,7 +348,7 @@ void relays_map_set(struct relays *r, const struct ctl_derp_map *m)
 		if (g->wanted)
 			connect_region(g);
 	}
-	drop_others(r, copy);
+	drop_others(r);
 	arena_free(&r->arena);
 	r->arena = arena;
 	r->map = copy;

@@ -9,6 +9,8 @@ static void check(const struct dns_facts *f, const struct dns_choice *c)
 {
 	bool read_only = *f->unwritable;
 	bool told = c->owner == DNS_OWNER_RESOLVED || c->owner == DNS_OWNER_OPENRESOLV;
+	if (!*dns_owner_word(c->owner) || !*dns_owner_text(c->owner))
+		abort();
 	if (!c->reason[0] || !memchr(c->reason, 0, sizeof(c->reason)) || strchr(c->reason, '\n'))
 		abort();
 	if (c->owner == DNS_OWNER_RESOLVED && (!f->bus || *f->resolved_refused))

@@ -19,6 +19,21 @@ static void folder_end(void)
 	dir_remove(folder, NULL);
 }
 
+/* A folder that is not there yet is made, with a key of its own; one below a file cannot be, and a sentence says so. */
+static void check_folders(void)
+{
+	char path[sizeof(folder) + 32];
+	struct state fresh;
+	struct errbuf eb = { 0 };
+	snprintf(path, sizeof(path), "%s/new", folder);
+	if (state_load(path, &random_system, &fresh, &eb) || key_is_zero(fresh.machine.b))
+		abort();
+	snprintf(path, sizeof(path), "%s/new/state.json/x", folder);
+	if (state_load(path, &random_system, &fresh, &eb) >= 0 || state_lock(path, &eb) >= 0 || !eb.text[0])
+		abort();
+	state_wipe(&fresh);
+}
+
 /* Where syncing costs nothing, if there is such a place. */
 static const char *folder_of_all(void)
 {
@@ -28,6 +43,7 @@ static const char *folder_of_all(void)
 	snprintf(folder, sizeof(folder), "%s/rw-fuzz-XXXXXX", access("/dev/shm", W_OK) ? "/tmp" : "/dev/shm");
 	if (!mkdtemp(folder) || atexit(folder_end) != 0 || (lock = state_lock(folder, &eb)) < 0)
 		abort();
+	check_folders();
 	return folder;
 }
 

@@ -67,6 +67,7 @@ void exchange_fail_later(struct exchange *x, uint64_t id, int code)
 		return; /* the core's patience ends by itself */
 	*f = (struct failure) { .next = x->failures, .id = id, .code = code };
 	x->failures = f;
+	x->unsettled = true;
 }
 
 void exchange_send(
@@ -82,6 +83,7 @@ void exchange_send(
 		q->by->free(q);
 		code = -ENOMEM;
 	}
+	x->unsettled = true;
 	if (code)
 		exchange_fail_later(x, id, code);
 }
@@ -108,17 +110,18 @@ void exchange_fail(struct exchange *x, uint64_t id, int code)
 
 bool exchange_is_settled(const struct exchange *x)
 {
-	for (size_t i = 0; i < ARRAY_LEN(transports); i++)
-		if (transports[i]->is_flushed && !transports[i]->is_flushed(x))
-			return false;
-	return !x->failures;
+	return !x->unsettled;
 }
 
+/* After most questions of clients there is nothing to do. */
 void exchange_settle(struct exchange *x)
 {
+	if (!x->unsettled)
+		return;
 	for (size_t i = 0; i < ARRAY_LEN(transports); i++)
 		if (transports[i]->flush)
 			transports[i]->flush(x);
+	x->unsettled = false; /* before anybody is told, who may ask again */
 	for (struct failure *f; (f = x->failures);) {
 		uint64_t id = f->id;
 		int code = f->code;

@@ -23,7 +23,6 @@ struct transport {
 	void (*close)(struct exchange *x); /* no question is out */
 	/* What is collected leaves; what fails of it is told by exchange_settle. NULL: nothing is collected. */
 	void (*flush)(struct exchange *x);
-	bool (*is_flushed)(const struct exchange *x);
 };
 extern const struct transport transport_udp, transport_pool, transport_validate;
 
@@ -41,6 +40,7 @@ struct exchange {
 	struct table questions;
 	size_t questions_max;
 	struct failure *failures; /* still to be told */
+	bool unsettled;		  /* since exchange_settle something was sent, or failed */
 	struct udp_sockets *udp;
 	struct pool *pool;
 	struct validator *validator; /* validate.h; NULL: nothing is validated */

@@ -440,15 +440,9 @@ static void udp_close(struct exchange *x)
 	free(x->udp);
 }
 
-static bool udp_is_flushed(const struct exchange *x)
-{
-	return !x->udp->n_out;
-}
-
 const struct transport transport_udp = { .open = udp_open,
 	.send = udp_send,
 	.free = udp_free,
 	.forget = udp_forget,
 	.close = udp_close,
-	.flush = udp_flush,
-	.is_flushed = udp_is_flushed };
+	.flush = udp_flush };

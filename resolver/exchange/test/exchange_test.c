@@ -234,7 +234,9 @@ static void test_failed_and_given_up(void **state)
 		exchange_send(f->asker.x, id, &nobody, msg, sizeof(msg));
 	exchange_done(f->asker.x, 2);
 	f->asker.want = UINT32_MAX;
+	assert_false(exchange_is_settled(f->asker.x));
 	exchange_settle(f->asker.x);
+	assert_true(exchange_is_settled(f->asker.x));
 	assert_int_equal(f->asker.failed[1], 1);
 	assert_int_equal(f->asker.failed[2], 0);
 	assert_int_equal(f->asker.failed[3], 1);

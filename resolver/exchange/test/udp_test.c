@@ -32,6 +32,7 @@ struct fixture {
 	unsigned answered[QUESTIONS], failed[QUESTIONS], events;
 	int code;	   /* of the last that failed */
 	uint64_t end_with; /* plus 1: with this one's answer all end that are out */
+	uint64_t asks;	   /* plus 1: this one is asked as soon as one failed */
 	bool ends;	   /* an answer ends its question */
 	int opened;	   /* the newest socket */
 	uint8_t flags;	   /* of the last answer */
@@ -52,12 +53,22 @@ static void received(void *arg, uint64_t id, const uint8_t *msg, size_t len)
 		exchange_done(f->x, i);
 }
 
+static void ask_only(struct fixture *f, uint64_t id, uint16_t wire_id)
+{
+	uint8_t msg[LEN] = { 0 };
+	be_put(msg, 2, wire_id);
+	be_put(msg + 4, 8, id);
+	exchange_send(f->x, id, &(struct exchange_to) { .at = f->at, .by = EXCHANGE_UDP }, msg, sizeof(msg));
+}
+
 static void failed(void *arg, uint64_t id, int code)
 {
 	struct fixture *f = arg;
 	f->failed[id]++;
 	f->events++;
 	f->code = code;
+	if (f->asks)
+		ask_only(f, f->asks - 1, (uint16_t)(1000 + f->asks - 1));
 }
 
 static void settle(struct exchange *x)
@@ -142,14 +153,6 @@ static int teardown(void **state)
 		close(f->server);
 	loop_free(f->loop);
 	return 0;
-}
-
-static void ask_only(struct fixture *f, uint64_t id, uint16_t wire_id)
-{
-	uint8_t msg[LEN] = { 0 };
-	be_put(msg, 2, wire_id);
-	be_put(msg + 4, 8, id);
-	exchange_send(f->x, id, &(struct exchange_to) { .at = f->at, .by = EXCHANGE_UDP }, msg, sizeof(msg));
 }
 
 /* What has come to the server; its port is noted. */
@@ -531,12 +534,29 @@ static void test_swallowed(void **state)
 	assert_int_equal(f->answered[0], 1);
 }
 
+/* Who hears of a failure asks elsewhere: that leaves at the same settling. */
+static void test_asks_again(void **state)
+{
+	struct fixture *f = *state;
+	const uint8_t msg[LEN] = { 0 };
+	f->ends = true;
+	f->asks = 1 + 1;
+	exchange_send(f->x, 0, &(struct exchange_to) { .by = EXCHANGE_VALIDATED }, msg, sizeof(msg));
+	settle(f->x); /* there is no validator */
+	assert_int_equal(f->failed[0], 1);
+	assert_int_equal(question_take(f), 1);
+	answer(f, 1);
+	wait_for(f, 2);
+	assert_int_equal(f->answered[1], 1);
+}
+
 int main(void)
 {
 #define CASE(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 	const struct CMUnitTest tests[] = { CASE(test_ports), CASE(test_fresh),
 		cmocka_unit_test_setup_teardown(test_port_ends, setup_short, teardown), CASE(test_stranger),
 		CASE(test_whose), CASE(test_same_id), CASE(test_many), CASE(test_none_leaves),
-		CASE(test_turns), CASE(test_refused), CASE(test_errors), CASE(test_swallowed) };
+		CASE(test_turns), CASE(test_refused), CASE(test_errors), CASE(test_swallowed),
+		CASE(test_asks_again) };
 	return key_setup() ? cmocka_run_group_tests(tests, group_setup, NULL) : 1;
 }

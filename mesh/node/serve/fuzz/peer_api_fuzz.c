@@ -138,8 +138,10 @@ static struct resolver *core_make(void)
 static void turn(struct world *w, int n)
 {
 	loop_fd_set(w->awake, LOOP_READ);
-	while (n--)
+	while (n--) {
+		scripted_asked_turn(NULL, 0);
 		loop_run_once(w->loop);
+	}
 	loop_fd_set(w->awake, 0);
 }
 
@@ -276,13 +278,14 @@ static void read_line(const uint8_t *data, size_t len)
 	buf_free(&line);
 }
 
-/* Until the other side has ended, too: a connection that stays open is a leak. Who waits says only then that no more comes. */
+/* Until the other side has ended, too: a connection that stays open is a leak. Who waits says later that no more comes. */
 static void hear_end(struct world *w, int fd, bool waits)
 {
 	char sink[8192];
 	ssize_t n = 0;
-	if (!waits)
-		shutdown(fd, SHUT_WR);
+	if (waits)
+		turn(w, WAIT_TURNS);
+	shutdown(fd, SHUT_WR);
 	for (int i = 0; (n = recv(fd, sink, sizeof(sink), MSG_DONTWAIT)) != 0; i++) {
 		if (n < 0 && errno == ECONNRESET)
 			break; /* memory was short before anybody read, or the peer is none any more */
@@ -291,12 +294,7 @@ static void hear_end(struct world *w, int fd, bool waits)
 		if (n >= 0)
 			continue;
 		scripted_asked_turn(NULL, 0);
-		if (waits && i < WAIT_TURNS)
-			turn(w, 1);
-		else
-			loop_run_once(w->loop);
-		if (waits && i == WAIT_TURNS)
-			shutdown(fd, SHUT_WR);
+		loop_run_once(w->loop);
 	}
 	close(fd);
 }

@@ -186,7 +186,10 @@ bool path_relay_received(struct path *p, uint64_t now_ms, int32_t region, const 
 void path_relay_up(struct path *p, uint64_t now_ms, int32_t region, bool up)
 {
 	state_advance(p, now_ms);
-	if (home_relay_told(p, region, up))
+	bool news = home_relay_told(p, region, up);
+	if (news && up)
+		netcheck_again(p); /* by which address are we known now? */
+	else if (news)
 		netcheck_start(p, false); /* who is still there? */
 	session_settle(p);
 }

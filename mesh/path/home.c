@@ -124,13 +124,27 @@ static void avoid(struct path *p, struct region *r)
 	r->avoid_until_ms = p->now_ms + (wait < AVOID_MAX_MS ? wait : AVOID_MAX_MS);
 }
 
+/* Nothing could be reached, and now something can: it was our own line that was dead. What failed meanwhile may be no worse. */
+static void line_is_back(struct path *p)
+{
+	for (size_t i = 0; i < p->n_regions; i++) {
+		if (p->regions[i].relay == RELAY_UP)
+			return;
+	}
+	for (size_t i = 0; i < p->n_regions; i++)
+		p->regions[i].failed_ms = 0;
+}
+
 bool home_relay_told(struct path *p, int32_t region, bool up)
 {
 	struct region *r = region_find(p, region);
 	if (!r)
 		return false;
-	bool lost_home = false;
+	bool news = false;
 	if (up) {
+		news = r->fails && region == p->home;
+		if (r->fails)
+			line_is_back(p);
 		r->relay = RELAY_UP;
 		r->fails = 0;
 		r->avoid_until_ms = 0;
@@ -147,10 +161,10 @@ bool home_relay_told(struct path *p, int32_t region, bool up)
 			r->fails++;
 		if (r->fails >= 2)
 			avoid(p, r);
-		lost_home = first && region == p->home;
+		news = first && region == p->home;
 		if (region == p->home)
 			state_wake(p, p->now_ms);
 	}
 	p->home_moved = true;
-	return lost_home;
+	return news;
 }

@@ -156,6 +156,16 @@ void netcheck_start(struct path *p, bool full)
 	netcheck_tick(p);
 }
 
+void netcheck_again(struct path *p)
+{
+	if (!p->report_running || p->answers || p->now_ms - p->report_ms >= RESTART_GAP_MS) {
+		netcheck_start(p, false);
+		return;
+	}
+	p->report_next_ms = p->report_ms + RESTART_GAP_MS;
+	state_wake(p, p->report_next_ms);
+}
+
 void netcheck_session(struct path *p)
 {
 	if (p->report_running || !p->n_regions || !p->port)

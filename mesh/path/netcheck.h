@@ -5,6 +5,8 @@
 #include "mesh/path/path.h"
 
 void netcheck_start(struct path *p, bool full);
+/* What a running one has sent may have gone nowhere. */
+void netcheck_again(struct path *p);
 bool netcheck_received(
 	struct path *p, enum path_socket at, const struct endpoint *from, const uint8_t *b, size_t len);
 void netcheck_ask_spare(struct path *p); /* where the spare socket is seen: spare_seen */

@@ -122,6 +122,16 @@ static int replug(const struct change *c, struct errbuf *eb)
 	return err ? err : lose_what_is_on_its_way(c, eb);
 }
 
+/* A router that comes back has forgotten before anything can pass it: a flow that it still knew would show itself once more,
+ * and somebody would believe that address. */
+static int forget_first(const struct change *c, struct errbuf *eb)
+{
+	if (c->which.router < 0 || c->want.off)
+		return 0;
+	int err = kernel_nat_reload(c->e, c->which.router, eb);
+	return err ? err : netns_enter(c->ns, eb);
+}
+
 static int change_inside(struct change *c, struct errbuf *eb)
 {
 	int err = netns_enter(c->ns, eb);
@@ -138,8 +148,10 @@ static int change_inside(struct change *c, struct errbuf *eb)
 		err = replug(c, eb);
 	if (!err) {
 		set_iface_now(c->e, c->which, &c->want);
-		err = arrive(c, n, eb);
+		err = forget_first(c, eb);
 	}
+	if (!err)
+		err = arrive(c, n, eb);
 	nl_close(n);
 	return err;
 }
@@ -186,8 +198,6 @@ int kernel_plug(struct engine *e, struct scn_plug which, const struct scn_iface 
 		err = nl_link_settle(e->fabric_nl, c.port, eb);
 	if (!err && !want->off)
 		err = kernel_net_announce(e, which, eb);
-	if (!err && which.router >= 0 && !user && !want->off)
-		err = kernel_nat_reload(e, which.router, eb);
 	return err || which.router < 0 || want->off ? err : kernel_portmap_again(e, which.router, eb);
 }
 

@@ -73,9 +73,9 @@ static int debug_via(struct cli *c, const struct options *o, const char *const *
 
 /* --- what LocalAPI answers --- */
 
-static int print_json(struct cli *c, const char *target)
+static int print_asked(struct cli *c, const char *method, const char *target)
 {
-	struct api_request r = { .method = "GET", .target = target };
+	struct api_request r = { .method = method, .target = target };
 	json_t *v;
 	int code = api_call_json(c, &r, &v);
 	if (code != CLI_OK)
@@ -84,6 +84,11 @@ static int print_json(struct cli *c, const char *target)
 	fputc('\n', c->out);
 	json_decref(v);
 	return CLI_OK;
+}
+
+static int print_json(struct cli *c, const char *target)
+{
+	return print_asked(c, "GET", target);
 }
 
 static int debug_prefs(struct cli *c, const struct options *o, const char *const *words, int n)
@@ -162,6 +167,41 @@ static int debug_derp_map(struct cli *c, const struct options *o, const char *co
 {
 	(void)o, (void)words, (void)n;
 	return print_json(c, "/localapi/v0/derpmap");
+}
+
+static int debug_derp(struct cli *c, const struct options *o, const char *const *words, int n)
+{
+	char target[API_TARGET_MAX] = "/localapi/v0/debug-derp-region";
+	(void)o;
+	if (n < 2)
+		return cli_fail(c, CLI_USAGE, "usage", "ropewalk debug derp-map names the regions.",
+			"debug derp: which region, by its number or code");
+	api_target_add(target, "region", words[1]);
+	return print_asked(c, "POST", target);
+}
+
+/* What the official command asks is an address, too. */
+static int debug_ways(struct cli *c, const struct options *o, const char *const *words, int n)
+{
+	char target[API_TARGET_MAX] = "/localapi/v0/debug-peer-endpoint-changes", text[ADDR_TEXT];
+	struct arena a = { 0 };
+	struct api_status s;
+	struct addr ip;
+	(void)o;
+	if (n < 2)
+		return cli_fail(c, CLI_USAGE, "usage", "ropewalk status lists the machines.",
+			"debug peer-endpoint-changes: of which machine");
+	int code = api_status(c, &a, &s);
+	const struct api_peer *peer = code == CLI_OK ? api_peer_find(&s, words[1], &ip) : NULL;
+	if (code == CLI_OK && (!peer || peer == &s.self)) {
+		code = cli_fail(c, CLI_FAILED, "no-peer", "ropewalk status lists the machines.",
+			"no other machine \"%s\" in the network", words[1]);
+	} else if (code == CLI_OK) {
+		api_target_add(target, "ip", addr_format(&ip, text));
+		code = print_asked(c, "GET", target);
+	}
+	arena_free(&a);
+	return code;
 }
 
 static int print_body(struct cli *c, const struct api_request *r)
@@ -282,6 +322,8 @@ static const struct {
 	{ "break-derp-conns", 1, debug_action },
 	{ "statedir", 1, debug_statedir },
 	{ "derp-map", 1, debug_derp_map },
+	{ "derp", 2, debug_derp },
+	{ "peer-endpoint-changes", 2, debug_ways },
 	{ "metrics", 1, debug_metrics },
 	{ "watch-ipn", 1, debug_watch },
 	{ "localapi", 4, debug_localapi },
@@ -297,8 +339,6 @@ static const struct {
 	{ "stat", "`stat` itself shows files" },
 	{ "resolve", "getent hosts NAME asks as programs do, ropewalk dns query NAME the node's resolver" },
 	{ "dial-types", "ropewalk ping --tsmp, --icmp and --peerapi tell how far a connection comes" },
-	{ "derp", "ropewalk netcheck measures every relay, curl https://RELAY/derp/probe asks one" },
-	{ "peer-endpoint-changes", "journalctl -u ropewalkd has each change of a peer's way" },
 	{ "local-creds", "the socket is all: curl --unix-socket /run/ropewalk/ropewalkd.sock "
 			 "http://local-tailscaled.sock/localapi/v0/status" },
 	{ "daemon-logs", "journalctl -f -u ropewalkd" },
@@ -332,9 +372,11 @@ static int debug_run(struct cli *c, const void *options, const char *const *word
 
 const struct cli_verb verb_debug = {
 	.man = { "debug",
-		"via SITE NET | prefs | netmap | hostinfo | derp-map | metrics | watch-ipn | localapi PATH | "
-		"capture "
-		"-o FILE | restun | rebind | break-derp-conns | statedir",
+		"via SITE NET | prefs | netmap | hostinfo | derp-map | derp REGION | peer-endpoint-changes "
+		"MACHINE | "
+		"metrics | watch-ipn | localapi PATH | capture -o FILE | restun | rebind | break-derp-conns "
+		"| "
+		"statedir",
 		"say what ropewalkd says, word by word, and what goes through it",
 		"Sites whose networks have the same addresses are told apart by a number for each: the "
 		"router of site 7 offers what debug via 7 192.168.1.0/24 says, and 192-168-1-9-via-7, below "
@@ -345,7 +387,10 @@ const struct cli_verb verb_debug = {
 		"happens, "
 		"each event a line of JSON; localapi [METHOD] PATH [BODY] what another path of LocalAPI "
 		"answers, "
-		"such as status, or PATCH prefs BODY.\n\ncapture writes packets inside the tunnel in pcap's "
+		"such as status, or PATCH prefs BODY.\n\nderp says what this machine knows of one relay "
+		"region; "
+		"peer-endpoint-changes how the way to a machine has changed, as far as it is remembered."
+		"\n\ncapture writes packets inside the tunnel in pcap's "
 		"format, "
 		"before the access rules have their say, until it is interrupted. Before each are four bytes "
 		"that "

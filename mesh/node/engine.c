@@ -110,6 +110,9 @@ static void path_way_changed(void *arg, uint64_t peer)
 		char at[ENDPOINT_TEXT];
 		log_info("peer %s: %s %s", p->node.name, s.direct ? "direct" : "relay",
 			s.direct ? endpoint_format(&s.at, at) : relays_region_code(e->relays, s.region));
+		way_log_add(&e->ways, clock_unix_ms(), peer,
+			&(struct way_place) {
+				s.direct ? s.at : (struct endpoint) { .port = 0 }, s.direct ? 0 : s.region });
 		if (s.direct)
 			engine_way_used(e, &s.at.ip);
 		else
@@ -678,6 +681,7 @@ void engine_close(struct engine *e)
 	loop_timer_free(e->key_news);
 	router_link_close(e->router);
 	relays_close(e->relays);
+	way_log_fini(&e->ways);
 	dataplane_close(&e->plane);
 	path_free(e->path);
 	udp_close(e->udp);

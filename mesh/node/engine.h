@@ -11,6 +11,7 @@
 #include "mesh/node/plane/outward.h"
 #include "mesh/node/plane/tun.h"
 #include "mesh/node/plane/udp.h"
+#include "mesh/node/way_log.h"
 
 /* Told from the loop, when the cores are settled. From each of them everything of engine.h may be called but
  * engine_close. */
@@ -64,6 +65,7 @@ struct engine { /* others read; only engine.c writes */
 	struct plane plane;
 	struct path *path; /* NULL: the engine is closed */
 	struct relays *relays;
+	struct way_log ways;
 	struct router_link *router;
 	struct node_key key;
 	struct loop_timer *key_news; /* NULL: the key was never renewed */

@@ -4,6 +4,7 @@
 #include "mesh/node/metrics.h"
 #include "mesh/node/status.h"
 #include "mesh/transport/http.h"
+#include <stdio.h>
 
 static void answer_facts(void *arg, struct local_facts *out)
 {
@@ -96,6 +97,38 @@ static const char *answer_region_code(void *arg, int32_t region)
 {
 	const struct node *n = arg;
 	return engine_is_open(&n->engine) ? relays_region_code(n->engine.relays, region) : "";
+}
+
+static bool answer_relay_at(void *arg, int32_t region, struct addr *out)
+{
+	const struct node *n = arg;
+	return engine_is_open(&n->engine) && relays_is_up(n->engine.relays, region) &&
+	       relays_peer(n->engine.relays, region, out);
+}
+
+static const char *place_text(const struct node *n, const struct way_place *p, char out[static ENDPOINT_TEXT])
+{
+	if (endpoint_is_set(&p->at))
+		return endpoint_format(&p->at, out);
+	const char *code = p->region && engine_is_open(&n->engine)
+				   ? relays_region_code(n->engine.relays, p->region)
+				   : "";
+	if (p->region && !*code) /* it has left the map */
+		snprintf(out, ENDPOINT_TEXT, "relay %d", p->region);
+	else
+		snprintf(out, ENDPOINT_TEXT, "%s%.60s", p->region ? "relay " : "", code);
+	return out;
+}
+
+static void answer_way_changes(void *arg, uint64_t peer,
+	void (*each)(void *k, int64_t unix_ms, const char *from, const char *to), void *k)
+{
+	const struct node *n = arg;
+	const struct way_change *c;
+	char from[ENDPOINT_TEXT], to[ENDPOINT_TEXT];
+	size_t at = 0;
+	while ((c = way_log_next(&n->engine.ways, peer, &at)))
+		each(k, c->unix_ms, place_text(n, &c->from, from), place_text(n, &c->to, to));
 }
 
 static const char *answer_no_resolver(void *arg)
@@ -256,6 +289,8 @@ struct local_node_ops queries_ops(struct node *n)
 		.status_peer = answer_status_peer,
 		.netcheck = answer_netcheck,
 		.region_code = answer_region_code,
+		.relay_at = answer_relay_at,
+		.way_changes = answer_way_changes,
 		.no_resolver = answer_no_resolver,
 		.metrics = answer_metrics,
 		.os_dns = answer_os_dns,

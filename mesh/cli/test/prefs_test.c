@@ -358,6 +358,18 @@ static void test_debug(void **state)
 		{ "POST " API "debug?action=current-netmap", 200,
 			"{\"Domain\":\"x\",\"SelfNode\":{\"ID\":1,\"Hostinfo\":{\"OS\":\"linux\"}}}", false },
 		{ "POST " API "debug?action=restun", 200, "done\n", false },
+		{ "POST " API "debug-derp-region?region=port", 200, "{\"Info\":[\"region 7 is port\"]}",
+			false },
+		{ "GET " API "debug-peer-endpoint-changes?ip=100.64.0.2", 200, "[{\"To\":\"relay port\"}]",
+			false },
+		{ "GET " API "status", 200,
+			"{\"BackendState\":\"Running\",\"Self\":{\"HostName\":\"bob\",\"DNSName\":\"bob.mesh."
+			"test.\","
+			"\"TailscaleIPs\":[\"100.64.0.1\"]},\"Peer\":{\"nodekey:"
+			"2222222222222222222222222222222222222222222222222222222222222222\":{\"HostName\":"
+			"\"web\","
+			"\"DNSName\":\"web.mesh.test.\",\"TailscaleIPs\":[\"100.64.0.2\"]}}}",
+			false },
 		{ "POST " API "debug?action=rebind", 403, "only root may", false },
 		{ "POST " API "debug?action=break-derp-conns", 200, "done\n", false },
 		{ "POST " API "debug?action=statedir", 200, "\"/var/lib/x\"", false },
@@ -384,6 +396,16 @@ static void test_debug(void **state)
 		{ "debug prefs", CLI_OK, "{\n  \"Hostname\": \"bob\",\n  \"Tags\": []\n}\n", NULL },
 		{ "debug prefs --json", CLI_OK, "{\"Hostname\":\"bob\",\"Tags\":[]}\n", NULL },
 		{ "debug --json derp-map", CLI_OK, "{\"Regions\":{}}\n", NULL },
+		{ "debug derp port --json", CLI_OK, "{\"Info\":[\"region 7 is port\"]}\n", NULL },
+		{ "debug derp", CLI_USAGE, "", "debug derp: which region, by its number or code" },
+		{ "debug peer-endpoint-changes web --json", CLI_OK, "[{\"To\":\"relay port\"}]\n", NULL },
+		{ "debug peer-endpoint-changes 100.64.0.2 --json", CLI_OK, "[{\"To\":\"relay port\"}]\n",
+			NULL },
+		{ "debug peer-endpoint-changes bob", CLI_FAILED, "",
+			"no other machine \"bob\" in the network" },
+		{ "debug peer-endpoint-changes nosuch", CLI_FAILED, "",
+			"no other machine \"nosuch\" in the network" },
+		{ "debug peer-endpoint-changes", CLI_USAGE, "", "of which machine" },
 		{ "debug metrics", CLI_OK, "# TYPE x gauge\nx 1\n", NULL },
 		{ "debug watch-ipn --count=2", CLI_OK, "{\"State\":2}\n{\"State\":6,\"Own\":[1]}\n", NULL },
 		{ "debug localapi whois", CLI_OK, "text\n", NULL },
@@ -397,8 +419,7 @@ static void test_debug(void **state)
 		{ "debug prefs now", CLI_USAGE, "", "debug prefs: too many words" },
 	};
 	check(routes, rows, ARRAY_LEN(rows));
-	static const char *const none[] = { "portmap", "ts2021", "set-expire", "derp", "env",
-		"peer-endpoint-changes", "daemon-logs" };
+	static const char *const none[] = { "portmap", "ts2021", "set-expire", "env", "daemon-logs" };
 	for (size_t i = 0; i < ARRAY_LEN(none); i++) {
 		char line[64], says[64];
 		snprintf(line, sizeof(line), "debug %s", none[i]);

@@ -203,6 +203,8 @@ static const struct {
 	{ "POST", "/localapi/v0/debug", CHANGE, local_debug },
 	{ "POST", "/localapi/v0/debug-capture", CHANGE, local_capture }, /* what users of the machine say */
 	{ "GET", "/localapi/v0/derpmap", LOOK, local_derp_map },
+	{ "POST", "/localapi/v0/debug-derp-region", LOOK, local_debug_relay },
+	{ "GET", "/localapi/v0/debug-peer-endpoint-changes", LOOK, local_debug_ways },
 	{ "GET", "/localapi/v0/dns-query", LOOK, local_dns_query },
 	{ "GET", "/localapi/v0/dns-osconfig", LOOK, local_dns_os_config },
 	{ "GET", "/localapi/v0/dns-config", LOOK, local_dns_config },

@@ -44,10 +44,14 @@ struct local_node_ops {
 	void (*status)(void *arg, struct arena *a, struct api_status *out); /* all but the peers */
 	void (*status_peer)(void *arg, const struct netmap_peer *p, struct arena *a, struct api_peer *out);
 	bool (*netcheck)(void *arg, struct arena *a, struct api_netcheck *out,
-		struct local_measured *when);		       /* false: the node is stopped */
-	const char *(*region_code)(void *arg, int32_t region); /* "" = unknown */
-	const char *(*no_resolver)(void *arg);		       /* NULL: it answers; else why not */
-	bool (*metrics)(void *arg, struct buf *out);	       /* Prometheus' text; false: memory is short */
+		struct local_measured *when);			       /* false: the node is stopped */
+	const char *(*region_code)(void *arg, int32_t region);	       /* "" = unknown */
+	bool (*relay_at)(void *arg, int32_t region, struct addr *out); /* false: not connected */
+	/* Of the ways to a peer, as far as they are remembered, the oldest first; from and to in words, "" = none. */
+	void (*way_changes)(void *arg, uint64_t peer,
+		void (*each)(void *k, int64_t unix_ms, const char *from, const char *to), void *k);
+	const char *(*no_resolver)(void *arg);	     /* NULL: it answers; else why not */
+	bool (*metrics)(void *arg, struct buf *out); /* Prometheus' text; false: memory is short */
 	void (*os_dns)(void *arg, struct local_os_dns *out);
 	struct resolver_server *(*resolver)(void *arg); /* NULL: not open; no_resolver says why */
 	const char *(*secure_fault)(

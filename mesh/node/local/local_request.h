@@ -140,6 +140,10 @@ void local_captures_gone(struct local_captures *c, struct http_server_conn *conn
 struct local_captures *local_api_captures(struct local_api *a);
 void local_capture(struct request *r);
 
+/* local_reach.c */
+void local_debug_relay(struct request *r);
+void local_debug_ways(struct request *r);
+
 /* local_whois.c */
 void local_whois(struct request *r);
 

@@ -1,4 +1,5 @@
 /* LocalAPI for somebody who looks for a fault: actions, the map, captures. */
+#include "mesh/netmap/test/told_map.h"
 #include "mesh/node/test/local_place.h"
 #include "mesh/proto/capture.h"
 #include <jansson.h>
@@ -90,6 +91,71 @@ static void test_map(void **state)
 	local_place_end(&p);
 }
 
+static void expect(
+	struct local_place *p, const char *method, const char *target, int status, const char *body)
+{
+	struct local_answer a;
+	local_ask(p, &(struct local_question) { method, target, NULL, NULL, NULL }, &a);
+	if (a.status != status || strcmp(a.body, body) != 0)
+		fail_msg("%s: %d %s", target, a.status, a.body);
+}
+
+/* Of a relay, and of the ways to a peer, what is known; nobody is asked. */
+static void test_reach(void **state)
+{
+	static const char map[] =
+		"{\"Node\":{\"ID\":1,\"Name\":\"a.x.\",\"Key\":\"nodekey:"
+		"1111111111111111111111111111111111111111111111111111111111111111\","
+		"\"Addresses\":[\"100.64.0.1/32\"]},\"Peers\":[{\"ID\":2,\"Name\":\"b.x.\",\"Key\":\"nodekey:"
+		"2222222222222222222222222222222222222222222222222222222222222222\","
+		"\"Addresses\":[\"100.64.0.2/32\"]}],\"DERPMap\":{\"Regions\":{"
+		"\"7\":{\"RegionID\":7,\"RegionCode\":\"port\",\"RegionName\":\"\",\"Nodes\":["
+		"{\"Name\":\"7a\",\"RegionID\":7,\"HostName\":\"r.test\",\"DERPPort\":8443},"
+		"{\"Name\":\"7b\",\"RegionID\":7,\"HostName\":\"s.test\",\"STUNOnly\":true}]},"
+		"\"8\":{\"RegionID\":8,\"RegionCode\":\"none\",\"RegionName\":\"\",\"Nodes\":[]}}}}";
+#define NOT_UP "this machine is not connected: run `ropewalk up` first"
+#define REGION API "debug-derp-region"
+#define WAYS API "debug-peer-endpoint-changes"
+	struct local_place p;
+	struct way_place to = { .region = 7 };
+	(void)state;
+	local_place_make(&p);
+	expect(&p, "POST", REGION "?region=7", 200,
+		"{\"Info\":[],\"Warnings\":[],\"Errors\":[\"no relays are known yet; run `ropewalk up` "
+		"first\"]}");
+	expect(&p, "GET", WAYS "?ip=100.64.0.2", 404,
+		"no match for this address among the other machines of the mesh");
+	p.n->apply.map = told_map(NULL, map);
+	static const char port[] =
+		"{\"Info\":[\"region 7 is port\",\"r.test relays at port 8443\",\"s.test answers STUN "
+		"alone\","
+		"\"this machine is not connected to it now\"],\"Warnings\":[],\"Errors\":[\"" NOT_UP "\"]}";
+	expect(&p, "POST", REGION "?region=7", 200, port);
+	expect(&p, "POST", REGION "?region=port", 200, port);
+	expect(&p, "POST", REGION "?region=none", 200,
+		"{\"Info\":[\"region 8 is none\",\"this machine is not connected to it "
+		"now\"],\"Warnings\":[],"
+		"\"Errors\":[\"nobody in this region relays\",\"" NOT_UP "\"]}");
+	expect(&p, "POST", REGION "?region=9", 200,
+		"{\"Info\":[],\"Warnings\":[],\"Errors\":[\"the network has no relay region 9\"]}");
+	expect(&p, "GET", WAYS, 400, "ip= must be an address of a machine");
+	expect(&p, "GET", WAYS "?ip=100.64.0.1", 404,
+		"no match for this address among the other machines of the mesh");
+	expect(&p, "GET", WAYS "?ip=100.64.0.2", 200, "[]");
+	way_log_add(&p.n->engine.ways, 0, 2, &to);
+	assert_true(endpoint_parse("192.0.2.1:41641", &to.at));
+	to.region = 0;
+	way_log_add(&p.n->engine.ways, 1500, 2, &to);
+	expect(&p, "GET", WAYS "?ip=100.64.0.2", 200,
+		"[{\"When\":\"1970-01-01T00:00:00Z\",\"What\":\"way\",\"To\":\"relay 7\"},"
+		"{\"When\":\"1970-01-01T00:00:01.500Z\",\"What\":\"way\",\"From\":\"relay "
+		"7\",\"To\":\"192.0.2.1:41641\"}]");
+	way_log_fini(&p.n->engine.ways);
+	netmap_put(p.n->apply.map);
+	p.n->apply.map = NULL;
+	local_place_end(&p);
+}
+
 static void wait_for(struct local_place *p, const struct local_answer *a, size_t len)
 {
 	while (!a->over && a->len < len)
@@ -159,6 +225,6 @@ static void test_capture(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_actions), cmocka_unit_test(test_map),
-		cmocka_unit_test(test_capture) };
+		cmocka_unit_test(test_reach), cmocka_unit_test(test_capture) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

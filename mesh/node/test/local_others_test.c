@@ -100,10 +100,11 @@ enum caller {
  * down here as well. */
 static const char *const open_to_all[] = { "GET status", "GET prefs", "GET suggest-exit-node",
 	"POST check-prefs", "GET watch-ipn-bus", "POST ping", "GET whois", "GET netcheck", "POST bugreport",
-	"POST upload-client-metrics", "GET usermetrics", "GET metrics", "GET derpmap", "GET dns-query",
-	"GET dns-osconfig", "GET dns-config", "GET dns-servers", "GET dns-blocking", "GET profiles/",
-	"GET profiles/current", "GET file-targets", "GET serve-config", "GET tka/status",
-	"GET check-ip-forwarding", "GET check-udp-gro-forwarding" };
+	"POST upload-client-metrics", "GET usermetrics", "GET metrics", "GET derpmap",
+	"POST debug-derp-region", "GET debug-peer-endpoint-changes", "GET dns-query", "GET dns-osconfig",
+	"GET dns-config", "GET dns-servers", "GET dns-blocking", "GET profiles/", "GET profiles/current",
+	"GET file-targets", "GET serve-config", "GET tka/status", "GET check-ip-forwarding",
+	"GET check-udp-gro-forwarding" };
 
 static bool is_open_to_all(const struct local_api_route *r)
 {

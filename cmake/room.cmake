@@ -84,9 +84,16 @@ if(NOT ROPEWALK_ONLY)
 	find_library(RW_HTTP_PARSER http_parser REQUIRED)
 endif()
 
-# Short memory and passing time, for fuzz targets and the tests that want them.
+# Short memory and passing time, for fuzz targets and the tests that want them; random numbers for fuzz targets.
 add_library(rw_trouble OBJECT EXCLUDE_FROM_ALL ${PROJECT_SOURCE_DIR}/mesh/base/fuzz/trouble.c)
 target_link_libraries(rw_trouble PRIVATE rw_flags)
+add_library(rw_chance OBJECT EXCLUDE_FROM_ALL ${PROJECT_SOURCE_DIR}/mesh/base/fuzz/chance.c)
+target_link_libraries(rw_chance PRIVATE rw_flags)
+# What they do is no input's doing, as when libFuzzer's alarm asks for the time: it is not counted as reached.
+if(RW_FUZZ)
+	set_source_files_properties(${PROJECT_SOURCE_DIR}/mesh/base/fuzz/trouble.c ${PROJECT_SOURCE_DIR}/mesh/base/fuzz/chance.c
+		PROPERTIES COMPILE_OPTIONS -fno-sanitize=fuzzer-no-link)
+endif()
 set(RW_TROUBLE_LINK -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc)
 
 # rw_troubled_test(TARGET): a test that includes mesh/base/fuzz/trouble.h.
@@ -136,7 +143,7 @@ function(rw_room name)
 		get_filename_component(stem ${f} NAME_WE)
 		if(RW_FUZZ)
 			add_executable(${name}_${stem} ${f})
-			target_link_libraries(${name}_${stem} PRIVATE rw_${name} rw_trouble)
+			target_link_libraries(${name}_${stem} PRIVATE rw_${name} rw_trouble rw_chance)
 			target_link_options(${name}_${stem} PRIVATE -fsanitize=fuzzer ${RW_TROUBLE_LINK})
 			set_property(GLOBAL APPEND PROPERTY RW_FUZZERS ${name}_${stem})
 			add_test(NAME ${name}/${stem} COMMAND ${PROJECT_SOURCE_DIR}/ci/fuzz-smoke

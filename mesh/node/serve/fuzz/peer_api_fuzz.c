@@ -234,8 +234,9 @@ static void empty_folder(struct world *w, const char *name)
 			continue;
 		if (!sharing_name_is_fit(e->d_name))
 			abort();
+		/* What is old may be swept away at this moment. */
 		if (waits ? inbox_remove(files_inbox(w->files), e->d_name, NULL)
-			  : unlinkat(dirfd(d), e->d_name, 0))
+			  : unlinkat(dirfd(d), e->d_name, 0) && errno != ENOENT)
 			abort();
 	}
 	if (d)

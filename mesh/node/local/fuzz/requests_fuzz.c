@@ -42,7 +42,7 @@ enum {
 	PEERS_ENDS = 16,
 	STRANGER_UID = 12345
 };
-enum {		      /* bits of the first byte, where one of HOWS is set and no other */
+enum {		      /* bits of the first byte, where it has no others */
 	UP = 1,	      /* the node is up, and has peers, a resolver and lists */
 	TOGETHER = 2, /* all come at once and wait for an answer; then time passes */
 	STRANGER = 4, /* of another user */

@@ -6,7 +6,6 @@
 #include "mesh/os/file.h"
 #include "mesh/os/sock.h"
 #include <errno.h>
-#include <libgen.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -123,10 +122,8 @@ static void guest_take(void *arg, int fd, const struct endpoint *from)
 
 static int path_listen(struct door *d, struct errbuf *eb)
 {
-	char folder[PATH_MAX];
 	snprintf(d->path, sizeof(d->path), "%s", d->o.unix_path);
-	snprintf(folder, sizeof(folder), "%s", d->o.unix_path);
-	int err = dir_make(dirname(folder), 0755, eb);
+	int err = dir_make_of(d->o.unix_path, 0755, eb);
 	int fd = err ? err : sock_unix_listen(d->path, 0600, eb);
 	if (fd == -EADDRINUSE)
 		err_say(eb, fd,

@@ -19,7 +19,6 @@
 #include "mesh/transport/http.h"
 #include <errno.h>
 #include <jansson.h>
-#include <libgen.h>
 #include <limits.h>
 #include <pwd.h>
 #include <stdio.h>
@@ -409,7 +408,6 @@ struct local_api *local_api_open(
 	struct loop *l, const char *path, const struct local_node_ops *node, struct errbuf *eb)
 {
 	struct local_api *a = calloc(1, sizeof(*a));
-	char folder[PATH_MAX];
 	if (!a) {
 		err_set(eb, -ENOMEM, "open %s", path);
 		return NULL;
@@ -417,8 +415,7 @@ struct local_api *local_api_open(
 	a->loop = l;
 	a->node = *node;
 	snprintf(a->path, sizeof(a->path), "%s", path);
-	snprintf(folder, sizeof(folder), "%s", path);
-	if (dir_make(dirname(folder), 0755, eb) != 0)
+	if (dir_make_of(path, 0755, eb) != 0)
 		goto free_api;
 	a->fd = sock_unix_listen(path, 0666, eb);
 	if (a->fd == -EADDRINUSE)

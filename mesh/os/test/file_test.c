@@ -202,6 +202,28 @@ static void test_socket_file(void **state)
 	assert_int_not_equal(access(in("sock"), F_OK), 0);
 }
 
+/* The folder of a file to come is made, with those around it; where it stands already, it stays as it is. */
+static void test_around(void **state)
+{
+	struct errbuf eb = { 0 };
+	char longest[PATH_MAX + 3];
+	(void)state;
+	assert_int_equal(dir_make_of(in("a/b/file"), 0700, &eb), 0);
+	assert_int_equal(mode_of("a"), 0755);
+	assert_int_equal(mode_of("a/b"), 0700);
+	assert_int_not_equal(access(in("a/b/file"), F_OK), 0);
+	assert_int_equal(dir_make_of(in("a/b/file"), 0755, &eb), 0);
+	assert_int_equal(mode_of("a/b"), 0700);
+	assert_int_equal(dir_make_of("file", 0700, &eb), 0);
+	assert_int_equal(dir_make_of("/file", 0700, &eb), 0);
+	assert_int_equal(file_write_atomic(in("notes"), 0600, "key", 3, &eb), 0);
+	assert_int_equal(dir_make_of(in("notes/b/file"), 0700, &eb), -ENOTDIR);
+	memset(longest, 'a', sizeof(longest));
+	strcpy(longest + PATH_MAX, "/f");
+	assert_int_equal(dir_make_of(longest, 0700, &eb), -ENAMETOOLONG);
+	assert_non_null(strstr(eb.text, "make the folder of aaa"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -210,6 +232,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_own, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_not_ours, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_socket_file, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_around, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -157,7 +157,7 @@ static int key_routes(struct conf_reader *r, yaml_node_t *n, void *into)
 	c->routes = routes;
 	c->n_routes = total;
 	for (yaml_node_pair_t *p = n->data.mapping.pairs.start; p < n->data.mapping.pairs.top; p++) {
-		err = conf_first(err, read_route(r, p, &routes[at + 1], &names[at]));
+		err = err_first(err, read_route(r, p, &routes[at + 1], &names[at]));
 		at += routes_of(r, p);
 	}
 	if (!err)
@@ -199,7 +199,7 @@ static int key_records(struct conf_reader *r, yaml_node_t *n, void *into)
 			wrong = conf_bad(r, item, "a record needs a name and a value");
 		if (!wrong)
 			c->records[c->n_records++] = rec;
-		err = conf_first(err, wrong);
+		err = err_first(err, wrong);
 	}
 	return err;
 }
@@ -210,7 +210,7 @@ static int key_authority(struct conf_reader *r, yaml_node_t *n, void *into)
 	int err = conf_items(
 		r, n, "authority", SEQUENCE_MAX, sizeof(*c->authority), &c->authority, &c->n_authority);
 	for (size_t i = 0; i < c->n_authority; i++)
-		err = conf_first(err, conf_suffix(r, conf_item(r, n, i), "authority", &c->authority[i]));
+		err = err_first(err, conf_suffix(r, conf_item(r, n, i), "authority", &c->authority[i]));
 	return err;
 }
 
@@ -230,7 +230,7 @@ static int key_rebinding_except(struct conf_reader *r, yaml_node_t *n, void *int
 	int err = conf_items(
 		r, n, "except", SEQUENCE_MAX, sizeof(*c->private_ok), &c->private_ok, &c->n_private_ok);
 	for (size_t i = 0; i < c->n_private_ok; i++)
-		err = conf_first(err, conf_suffix(r, conf_item(r, n, i), "except", &c->private_ok[i]));
+		err = err_first(err, conf_suffix(r, conf_item(r, n, i), "except", &c->private_ok[i]));
 	return err;
 }
 
@@ -334,7 +334,7 @@ static int key_names_from(struct conf_reader *r, yaml_node_t *n, void *into)
 		if (!wrong && !c->names_from[i].path)
 			wrong = conf_bad(
 				r, item, "\"hosts\" or \"leases\" is wanted here: a file or a folder");
-		err = conf_first(err, wrong);
+		err = err_first(err, wrong);
 	}
 	return err;
 }
@@ -394,7 +394,7 @@ static int top_read(struct conf_reader *r)
 		return conf_bad(r, root, "out of memory");
 	int err = conf_keys(r, root, keys, c);
 	if (!c->n_listen && !has_key(r, root, "listen"))
-		err = conf_first(
+		err = err_first(
 			err, conf_bad(r, root, "\"listen\" is missing: say at which addresses to answer"));
 	if (err)
 		return err;

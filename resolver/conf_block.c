@@ -45,7 +45,7 @@ static int key_list_names(struct conf_reader *r, yaml_node_t *n, void *into)
 		int wrong = conf_string(r, item, "names", &l->names[i]);
 		if (!wrong && block_words_line(l->names[i], &eb))
 			wrong = conf_bad(r, item, "%s", eb.text);
-		err = conf_first(err, wrong);
+		err = err_first(err, wrong);
 	}
 	return err;
 }
@@ -90,7 +90,7 @@ static int key_lists(struct conf_reader *r, yaml_node_t *n, void *into)
 	for (size_t i = 0; i < b->n_lists; i++) {
 		const yaml_node_t *item = conf_item(r, n, i);
 		int wrong = conf_keys(r, item, keys, &b->lists[i]);
-		err = conf_first(err, wrong ? wrong : list_check(r, item, b, i));
+		err = err_first(err, wrong ? wrong : list_check(r, item, b, i));
 	}
 	return err;
 }
@@ -151,7 +151,7 @@ static int key_groups(struct conf_reader *r, yaml_node_t *n, void *into)
 		int wrong = conf_keys(r, item, keys, &b->groups[i]);
 		if (!wrong && (!b->groups[i].name || !b->groups[i].n_clients))
 			wrong = conf_bad(r, item, "a group needs a name and clients");
-		err = conf_first(err, wrong);
+		err = err_first(err, wrong);
 	}
 	return err;
 }

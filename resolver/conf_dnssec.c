@@ -24,7 +24,7 @@ static int key_insecure(struct conf_reader *r, yaml_node_t *n, void *into)
 	int err = conf_items(
 		r, n, "insecure", INSECURE_MAX, sizeof(*c->insecure), &c->insecure, &c->n_insecure);
 	for (size_t i = 0; i < c->n_insecure; i++)
-		err = conf_first(err, conf_suffix(r, conf_item(r, n, i), "insecure", &c->insecure[i]));
+		err = err_first(err, conf_suffix(r, conf_item(r, n, i), "insecure", &c->insecure[i]));
 	return err;
 }
 

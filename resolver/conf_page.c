@@ -54,7 +54,7 @@ static int key_page_names(struct conf_reader *r, yaml_node_t *n, void *into)
 	int err = conf_items(
 		r, n, "names", PAGE_NAMES_MAX, sizeof(*c->page_names), &c->page_names, &c->n_page_names);
 	for (size_t i = 0; i < c->n_page_names; i++)
-		err = conf_first(err, conf_name(r, conf_item(r, n, i), "names", &c->page_names[i]));
+		err = err_first(err, conf_name(r, conf_item(r, n, i), "names", &c->page_names[i]));
 	return err;
 }
 
@@ -115,7 +115,7 @@ int conf_local_zones_key(struct conf_reader *r, yaml_node_t *n, void *into)
 			c->statics[c->n_statics++] = z.suffix;
 		else if (!wrong)
 			c->local_zones[c->n_local_zones++] = z;
-		err = conf_first(err, wrong);
+		err = err_first(err, wrong);
 	}
 	return err;
 }

@@ -100,7 +100,7 @@ int conf_keys(struct conf_reader *r, const yaml_node_t *map, const struct conf_k
 		else if (!wrong)
 			wrong = keys[i].read(r, conf_node(r, p->value), into);
 		seen |= keys[i].name ? UINT64_C(1) << i : 0;
-		err = conf_first(err, wrong);
+		err = err_first(err, wrong);
 	}
 	return err;
 }

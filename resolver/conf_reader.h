@@ -21,11 +21,6 @@ struct conf_reader {
 };
 /* Code, as err_say. */
 int conf_fault(struct conf_faults *f, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-/* Whoever reads several things goes on behind a wrong one, and ends with this of the error so far and the next. */
-static inline int conf_first(int err, int next)
-{
-	return err ? err : next;
-}
 /* ERR_MALFORMED, said with its place. */
 int conf_bad(const struct conf_reader *r, const yaml_node_t *at, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));

@@ -139,7 +139,7 @@ int conf_upstreams(struct conf_reader *r, yaml_node_t *n, struct resolver_route 
 	for (size_t i = 0; i < total; i++) {
 		yaml_node_t *item = list ? conf_item(r, n, i) : n;
 		int wrong = read_item(r, item, &g);
-		err = conf_first(err, wrong ? wrong : upstreams_add(r, item, &g, u, &count));
+		err = err_first(err, wrong ? wrong : upstreams_add(r, item, &g, u, &count));
 	}
 	if (err)
 		return err;

@@ -40,4 +40,11 @@ int err_set(struct errbuf *eb, int code, const char *fmt, ...) __attribute__((fo
 /* Same without the trailing err_text, for sentences that say it all. Returns code. */
 int err_say(struct errbuf *eb, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
+/* Of several things that are all done, whatever becomes of each: the first error stays. `next` is made in any case; what is
+ * done only while nothing is wrong is `if (!err) err = ...`. */
+static inline int err_first(int err, int next)
+{
+	return err ? err : next;
+}
+
 #endif

@@ -88,8 +88,7 @@ int nets_apply(struct nets *t, struct engine *e, const struct netmap *m, const s
 	}
 	t->exit = wish.exit;
 	int err = tell_peers(t, e, m, &next, eb);
-	int err2 = tell_iface(t, e, p, err ? NULL : eb);
-	return err ? err : err2;
+	return err_first(err, tell_iface(t, e, p, err ? NULL : eb));
 }
 
 void nets_forget(struct nets *t, struct engine *e)

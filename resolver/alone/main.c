@@ -123,7 +123,7 @@ static int check(struct program *p, const struct conf *c, struct errbuf *eb)
 	int err2 = certificates_check(c, eb);
 	if (err2)
 		buf_printf(&p->wrong, "%s\n", eb->text);
-	err = err ? err : err2;
+	err = err_first(err, err2);
 	if (!local_names_check(c->names_from, c->n_names_from, &said))
 		fputs("ropewalk-resolver: memory is too short to read names of machines\n", stderr);
 	for (size_t at = 0; at < said.len; at += strlen((const char *)buf_data(&said) + at) + 1)

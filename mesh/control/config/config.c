@@ -244,7 +244,7 @@ static int take_split(struct reading *r, const char *key, yaml_node_t *n, struct
 						document_node(&r->d, n->data.mapping.pairs.start[i].value),
 						r->mem, &s->servers)
 				      : refuse_type(r, name, key, "a domain name");
-		err = err ? err : wrong;
+		err = err_first(err, wrong);
 	}
 	return err;
 }
@@ -445,7 +445,7 @@ static int take_level(struct reading *r, yaml_node_t *map, const char *prefix)
 		} else if (!document_is_null(value)) {
 			wrong = document_refuse(&r->d, value, "%s must be a mapping", name);
 		}
-		err = err ? err : wrong;
+		err = err_first(err, wrong);
 	}
 	return err;
 }

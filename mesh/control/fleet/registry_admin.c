@@ -75,8 +75,7 @@ int registry_publish_user(struct registry *r, const struct user *u, struct errbu
 			struct member draft = *r->fleet.v[i];
 			draft.role = u->role;
 			draft.groups = u->groups;
-			int one = registry_publish(r, &draft, NEWS_IDENTITY, eb);
-			err = err ? err : one;
+			err = err_first(err, registry_publish(r, &draft, NEWS_IDENTITY, eb));
 		}
 	return err;
 }

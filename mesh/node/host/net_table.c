@@ -117,10 +117,8 @@ int net_table_set(struct net_table *t, const struct nl_route *v, size_t n, struc
 		return err_set(eb, -ENOMEM, "route the networks of the mesh");
 	int err = add_new(t, v, n, kept, &n_kept, eb);
 	qsort(kept, n_kept, sizeof(*kept), compare);
-	if (n_kept && !t->rules) {
-		int err2 = open_rules(t, err ? NULL : eb);
-		err = err ? err : err2;
-	}
+	if (n_kept && !t->rules)
+		err = err_first(err, open_rules(t, err ? NULL : eb));
 	if (!n_kept) {
 		free(kept);
 		net_table_close(t);

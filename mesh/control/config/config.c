@@ -423,7 +423,8 @@ static int take_level(struct reading *r, yaml_node_t *map, const char *prefix)
 		const struct row *exact = NULL, *inside = NULL;
 		if ((size_t)snprintf(name, sizeof(name), "%s%s", prefix, document_text(key)) >=
 			sizeof(name) - 1) {
-			err = document_refuse(&r->d, key, "this key is too long to be one of ours");
+			err = err_first(
+				err, document_refuse(&r->d, key, "this key is too long to be one of ours"));
 			continue;
 		}
 		size_t len = strlen(name);

@@ -6,7 +6,9 @@
 
 #include <cmocka.h>
 
+#include "mesh/base/fuzz/trouble.h"
 #include "mesh/control/config/config.h"
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -288,6 +290,43 @@ static void test_login(void **state)
 	unlink(secret);
 }
 
+#define WITH_LOGIN \
+	"server_url: https://file.test\noidc: { issuer: https://file.test/id, client_id: x, client_secret: " \
+	"s }\n"
+#define K32 "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk"
+
+/* nth: of the allocations, the one that finds no memory. */
+static int read_short(const char *text, unsigned nth, struct errbuf *eb)
+{
+	struct control_config c;
+	trouble_memory(nth);
+	int err = read_with(text, &c, eb);
+	if (!err)
+		config_free(&c);
+	return err;
+}
+
+/* Memory that was short for a setting is not forgotten for a wrong key further down. */
+static void test_first_error(void **state)
+{
+	struct errbuf eb;
+	unsigned seen = 0;
+	(void)state;
+	setenv("HEADSCALE_OIDC_CLIENT_ID", "x", 1);
+	for (unsigned nth = 1;; nth++) {
+		(void)read_short(WITH_LOGIN, nth, &eb);
+		if (!trouble_happened())
+			break;
+		if (!strstr(eb.text, "HEADSCALE_OIDC_CLIENT_ID"))
+			continue;
+		seen++;
+		assert_int_equal(read_short(WITH_LOGIN K32 K32 K32 K32 K32 ": x\n", nth, &eb), -ENOMEM);
+	}
+	trouble_memory(0);
+	assert_true(seen);
+	unsetenv("HEADSCALE_OIDC_CLIENT_ID");
+}
+
 /* --- what is wrong, and what has no effect here --- */
 
 static void test_wrong(void **state)
@@ -391,6 +430,7 @@ static void test_unused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_keys), cmocka_unit_test(test_pairs),
-		cmocka_unit_test(test_login), cmocka_unit_test(test_wrong), cmocka_unit_test(test_unused) };
+		cmocka_unit_test(test_login), cmocka_unit_test(test_first_error),
+		cmocka_unit_test(test_wrong), cmocka_unit_test(test_unused) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

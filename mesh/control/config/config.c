@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <stddef.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* BASE_MAX: with the longest label before it that a node can have, a name of 253 characters, the most of DNS. */
@@ -170,39 +169,6 @@ static bool parse_url(struct reading *r, const char *text, const char **out)
 	return true;
 }
 
-/* A bare 0 is a time as well. */
-static bool parse_duration(const char *text, uint64_t *out)
-{
-	if (strcmp(text, "0") != 0)
-		return text_duration_ms(text, out);
-	*out = 0;
-	return true;
-}
-
-static bool parse_mode(const char *text, uint32_t *out)
-{
-	char *end;
-	const char *digits = !strncmp(text, "0o", 2) ? text + 2 : text;
-	unsigned long v = strtoul(digits, &end, 8);
-	*out = (uint32_t)v;
-	return !*end && *digits >= '0' && *digits <= '7' && v <= 0777;
-}
-
-/* Headscale knows more levels than there are here. */
-static bool parse_level(const char *text, enum log_level *out)
-{
-	static const struct {
-		const char *name;
-		enum log_level level;
-	} more[] = { { "trace", LOG_DEBUG }, { "fatal", LOG_ERROR }, { "panic", LOG_ERROR } };
-	for (size_t i = 0; i < ARRAY_LEN(more); i++)
-		if (!strcmp(text, more[i].name)) {
-			*out = more[i].level;
-			return true;
-		}
-	return log_level_parse(text, out);
-}
-
 static int take_list(
 	struct reading *r, const char *key, yaml_node_t *n, enum kind kind, struct ctl_strings *out)
 {
@@ -300,12 +266,16 @@ static int take_scalar(struct reading *r, const struct row *row, yaml_node_t *n,
 	case NET4:
 	case NET6: return *text ? take_net(r, row, n, text, field) : 0;
 	case DURATION:
-		return parse_duration(text, field) ? 0 : refuse_type(r, n, row->key, "a time such as 30m");
+		return config_value_duration(text, field) ? 0
+							  : refuse_type(r, n, row->key, "a time such as 30m");
 	case MODE:
-		return parse_mode(text, field) ? 0 : refuse_type(r, n, row->key, "a mode such as \"0770\"");
+		return config_value_mode(text, field)
+			       ? 0
+			       : refuse_type(r, n, row->key, "a mode such as \"0770\"");
 	case LEVEL:
-		return parse_level(text, field) ? 0
-						: refuse_type(r, n, row->key, "error, warn, info or debug");
+		return config_value_level(text, field)
+			       ? 0
+			       : refuse_type(r, n, row->key, "error, warn, info or debug");
 	case FORMAT:
 		*(bool *)field = !strcmp(text, "json");
 		return *(bool *)field || !strcmp(text, "text") ? 0

@@ -3,6 +3,7 @@
 #include "mesh/base/err.h"
 #include "mesh/base/text.h"
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -40,6 +41,37 @@ bool config_value_listen(const char *text, struct endpoint *out)
 		return true;
 	}
 	return endpoint_parse(text, out);
+}
+
+bool config_value_duration(const char *text, uint64_t *out)
+{
+	if (strcmp(text, "0") != 0)
+		return text_duration_ms(text, out);
+	*out = 0;
+	return true;
+}
+
+bool config_value_mode(const char *text, uint32_t *out)
+{
+	char *end;
+	const char *digits = !strncmp(text, "0o", 2) ? text + 2 : text;
+	unsigned long v = strtoul(digits, &end, 8);
+	*out = (uint32_t)v;
+	return !*end && *digits >= '0' && *digits <= '7' && v <= 0777;
+}
+
+bool config_value_level(const char *text, enum log_level *out)
+{
+	static const struct {
+		const char *name;
+		enum log_level level;
+	} more[] = { { "trace", LOG_DEBUG }, { "fatal", LOG_ERROR }, { "panic", LOG_ERROR } };
+	for (size_t i = 0; i < ARRAY_LEN(more); i++)
+		if (!strcmp(text, more[i].name)) {
+			*out = more[i].level;
+			return true;
+		}
+	return log_level_parse(text, out);
 }
 
 void config_value_host(const char *url, char host[static CONFIG_HOST_TEXT], uint16_t *port)

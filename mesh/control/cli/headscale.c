@@ -3,14 +3,11 @@
 #include "mesh/control/cli/headscale.h"
 #include "mesh/control/cli/not_here.h"
 
-#include "mesh/base/buf.h"
 #include "mesh/base/key.h"
 #include "mesh/base/text.h"
 #include "mesh/control/config/config.h"
 #include "mesh/control/config/headscale.h"
 #include "mesh/control/control.h"
-#include "mesh/os/file.h"
-#include "mesh/os/loop.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,7 +15,7 @@
 
 #include <unistd.h>
 
-enum { FLAGS_MAX = 12, TARGET_MAX = 1024, FILE_BYTES_MAX = 4 * 1024 * 1024 };
+enum { FLAGS_MAX = 12, TARGET_MAX = 1024 };
 #define THEIR_CONFIG "/etc/headscale/config.yaml"
 #define OUR_CONFIG "/etc/ropewalk-control/config.yaml"
 
@@ -402,43 +399,6 @@ static int make_target(const struct verb_row *v, const struct flags *f, const ch
 	return 0;
 }
 
-/* "2030-01-01T00:00:00Z" as it is, "24h" from now; NULL: neither. */
-static json_t *time_value(const char *text)
-{
-	char out[40];
-	int64_t ms;
-	uint64_t life;
-	if (text_time_ms(text, &ms))
-		return json_string(text);
-	if (!text_duration_ms(text, &life))
-		return NULL;
-	return json_string(text_time_format(clock_unix_ms() + (int64_t)life, out));
-}
-
-static json_t *list_value(const char *text)
-{
-	json_t *list = json_array();
-	for (size_t len; *text; text += len + (text[len] == ',')) {
-		len = strcspn(text, ",");
-		if (len)
-			json_array_append_new(list, json_stringn(text, len));
-	}
-	return list;
-}
-
-static json_t *file_value(const char *path, struct errbuf *eb)
-{
-	struct buf text = { 0 };
-	json_t *v = NULL;
-	if (!file_read(path, FILE_BYTES_MAX, &text, eb)) {
-		v = json_stringn((const char *)buf_data(&text), text.len);
-		if (!v)
-			err_say(eb, -EINVAL, "%s is no text", path);
-	}
-	buf_free(&text);
-	return v;
-}
-
 /* One "member=flag" of len bytes. 0, also when the flag was not given. */
 static int put_member(json_t *body, const struct verb_row *v, const struct flags *f, const char *word,
 	const char *item, size_t len, struct errbuf *eb)
@@ -455,10 +415,10 @@ static int put_member(json_t *body, const struct verb_row *v, const struct flags
 		text = "";
 	if (!text)
 		return file ? err_say(eb, -EINVAL, "required flag(s) \"file\" not set") : 0;
-	json_t *value = file		  ? file_value(text, eb)
-			: item[at] == '[' ? list_value(text)
+	json_t *value = file		  ? headscale_file(text, eb)
+			: item[at] == '[' ? headscale_list(text)
 			: item[at] == '!' ? json_true()
-			: item[at] == '@' ? time_value(text)
+			: item[at] == '@' ? headscale_time(text)
 					  : json_string(text);
 	if (!value)
 		return eb->code ? eb->code
@@ -658,6 +618,16 @@ static int print_verbs(void)
 	return CONTROL_OK;
 }
 
+static void refuse_words(const char *const words[static 2], struct errbuf *eb)
+{
+	const char *instead = headscale_not_here(words[0]);
+	if (instead)
+		err_say(eb, -EINVAL, "\"%.32s\" is not here: %s", words[0], instead);
+	else
+		err_say(eb, -EINVAL, "unknown command \"%.32s%s%.32s\" for \"headscale\"", words[0],
+			*words[1] ? " " : "", words[1]);
+}
+
 bool headscale_is_name(const char *program)
 {
 	const char *slash = program ? strrchr(program, '/') : NULL;
@@ -676,15 +646,7 @@ int headscale_main(int argc, char **argv)
 	if (!n)
 		return print_verbs();
 	if (!v) {
-		const char *instead = headscale_not_here(words[0]);
-		err_say(&eb, -EINVAL,
-			instead ? "\"%.32s\" is not here: %s"
-				: "unknown command \"%.32s%s%.32s\" for \"headscale\"",
-			words[0],
-			instead	    ? instead
-			: *words[1] ? " "
-				    : "",
-			words[1]);
+		refuse_words(words, &eb);
 		return complain(&f, &eb);
 	}
 	const char **rest = calloc((size_t)argc + 1, sizeof(*rest));

@@ -17,6 +17,11 @@ void headscale_print(const char *format, const json_t *v);
  * bool as online or offline, ! a time that has passed or not. a.b is b of a. */
 void headscale_print_table(const json_t *list, const char *columns);
 
+/* headscale_value.c: what a flag says, as the REST API takes it. NULL: memory is short, or as it stands here. */
+json_t *headscale_time(const char *text); /* "2030-01-01T00:00:00Z" as it is, "24h" from now; NULL: neither */
+json_t *headscale_list(const char *text); /* "a,b" */
+json_t *headscale_file(const char *path, struct errbuf *eb); /* its text; NULL: eb says why */
+
 /* headscale_ask.c. Where the server is: on this machine, or by HEADSCALE_CLI_ADDRESS and HEADSCALE_CLI_API_KEY. */
 struct headscale_place {
 	const char *socket;	   /* of the settings; NULL: elsewhere */

@@ -3,6 +3,7 @@
  * a sentence, and all of it again with one allocation that fails. */
 #include "mesh/acme/acme.h"
 #include "mesh/acme/acme_cert.h"
+#include "mesh/base/fuzz/must.h"
 #include "mesh/base/fuzz/trouble.h"
 #include "mesh/base/key.h"
 #include "mesh/transport/http.h"
@@ -24,17 +25,11 @@ static struct {
 	bool keeps, by_tls; /* the challenge can be answered, and how */
 } only;
 
-static void check(bool ok)
-{
-	if (!ok)
-		abort();
-}
-
 struct http_client *http_request(
 	struct loop *l, const struct http_request *rq, const struct http_client_events *ev)
 {
 	(void)l;
-	check(rq->to.host && *rq->to.host && rq->target[0] == '/' && !strpbrk(rq->target, " \r\n"));
+	must(rq->to.host && *rq->to.host && rq->target[0] == '/' && !strpbrk(rq->target, " \r\n"));
 	only.waits = true;
 	only.ev = *ev;
 	return (struct http_client *)&only;
@@ -51,7 +46,7 @@ static void answer_next(void)
 	const uint8_t *end = memchr(only.script, ANSWER_END, only.left);
 	size_t n = end ? (size_t)(end - only.script) : only.left;
 	char *text = strndup((const char *)only.script, n), nonce[WORD] = "", location[WORD] = "";
-	check(text);
+	must(text);
 	char *body = strchr(text, '\n');
 	body = body ? body + 1 : text + strlen(text);
 	int status = 0;
@@ -73,10 +68,10 @@ static void answer_next(void)
 static bool prepare(void *arg, const char *token, const char *key_authorization)
 {
 	(void)arg;
-	check(*token && !strpbrk(token, "/\" \r\n") && !strncmp(key_authorization, token, strlen(token)));
+	must(*token && !strpbrk(token, "/\" \r\n") && !strncmp(key_authorization, token, strlen(token)));
 	struct buf pem = { 0 };
 	bool made = !only.by_tls || acme_cert_challenge("hs.test", key_authorization, &pem);
-	check(made || trouble_happened());
+	must(made || trouble_happened());
 	buf_wipe(&pem);
 	return only.keeps && made;
 }
@@ -85,7 +80,7 @@ static void done(void *arg, int code, const char *pem, size_t len, const char *w
 {
 	(void)arg;
 	only.ends++;
-	check(code ? *why && !pem : len && !strncmp(pem, "-----BEGIN", len < 10 ? len : 10));
+	must(code ? *why && !pem : len && !strncmp(pem, "-----BEGIN", len < 10 ? len : 10));
 }
 
 /* A key as the state has it. */
@@ -94,7 +89,7 @@ static void read_key(const uint8_t *data, size_t len)
 	struct errbuf eb;
 	struct buf pem = { 0 };
 	struct jose_key *k = jose_key_read((const char *)data, len, &eb);
-	check(!k || jose_key_write(k, &pem) || trouble_happened());
+	must(!k || jose_key_write(k, &pem) || trouble_happened());
 	buf_wipe(&pem);
 	jose_key_free(k);
 }
@@ -104,7 +99,7 @@ static void run(const uint8_t *data, size_t len)
 	static struct jose_key *key;
 	if (!key)
 		key = jose_key_make();
-	check(key && len);
+	must(key && len);
 	struct loop *l = loop_new();
 	struct acme_options o = { .directory = "https://ca.test/dir",
 		.email = data[0] & 1 ? "a@b.test" : "",
@@ -121,7 +116,7 @@ static void run(const uint8_t *data, size_t len)
 	trouble_begin();
 	read_key(data, len);
 	struct acme *a = acme_order(l, &o, &ops);
-	check(a || trouble_happened());
+	must(a || trouble_happened());
 	for (int i = 0; a && i < TURNS_MAX && !only.ends; i++) {
 		if (only.waits) {
 			answer_next();
@@ -131,8 +126,8 @@ static void run(const uint8_t *data, size_t len)
 		loop_run_once(l);
 	}
 	trouble_end();
-	check(!a || only.ends == 1);
-	check(!only.waits);
+	must(!a || only.ends == 1);
+	must(!only.waits);
 	acme_free(a);
 	loop_free(l);
 }

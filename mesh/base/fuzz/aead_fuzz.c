@@ -1,6 +1,7 @@
 /* Both implementations and libsodium: the same bytes out, and the same verdict about what may be forged. Input: key, nonce,
  * one byte of which bit is turned, what is sealed. */
 #include "mesh/base/aead.h"
+#include "mesh/base/fuzz/must.h"
 #include "mesh/base/fuzz/trouble.h"
 #include "mesh/base/key.h"
 #include "mesh/base/noise.h"
@@ -8,12 +9,6 @@
 #include <string.h>
 
 enum { HEAD = AEAD_KEY + AEAD_NONCE + 1, LONGEST = 4096 };
-
-static void must(bool ok)
-{
-	if (!ok)
-		abort();
-}
 
 static void try_kind(enum aead_kind kind, const uint8_t *data, size_t len, const uint8_t *sealed)
 {

@@ -1,10 +1,10 @@
 /* ipsec-mb and OpenSSL: the same bytes and tag out, in pieces of any sizes, and back again. Input: key, nonce, one byte of how it
  * is cut, additional data, what is sealed. */
+#include "mesh/base/fuzz/must.h"
 #include "mesh/base/fuzz/trouble.h"
 #include "mesh/base/gcm.h"
 #include "mesh/base/key.h"
 #include <openssl/evp.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum { N_AAD = 13, HEAD = GCM_KEY + GCM_NONCE + 1 + N_AAD, LONGEST = 4096 };
@@ -14,12 +14,6 @@ struct input {
 	uint8_t cut;
 	size_t n_aad, len;
 };
-
-static void must(bool ok)
-{
-	if (!ok)
-		abort();
-}
 
 static void seal_by_openssl(const struct input *in, uint8_t *out)
 {

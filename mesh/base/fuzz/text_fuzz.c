@@ -1,18 +1,13 @@
 /* Everything that reads short text: what was read must be written so that it reads the same. */
 #include "mesh/base/addr.h"
 #include "mesh/base/dns_secure.h"
+#include "mesh/base/fuzz/must.h"
 #include "mesh/base/key.h"
 #include "mesh/base/text.h"
 #include <stdlib.h>
 #include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
-
-static void must(bool ok)
-{
-	if (!ok)
-		__builtin_trap();
-}
 
 static void read_addresses(const char *s)
 {

@@ -10,6 +10,7 @@
  * registration that waits), $F (a form's field), $S (a login by SSH that waits), $Q (a ping), $I (the last id), $O (a login at the provider that
  * has begun) and $W (the word of the first admin). Each input has a server of its own; whom it asks on the network is scripted_*.c.
  * With memory short at one place or another. */
+#include "mesh/base/fuzz/must.h"
 #include "mesh/base/fuzz/trouble.h"
 #include "mesh/base/key.h"
 #include "mesh/base/log.h"
@@ -78,12 +79,6 @@ static struct {
 	char last_key[WORD], pending[WORD], form[WORD], ssh[WORD], ping[WORD], flow[WORD], cookie[WORD],
 		first[WORD], id[WORD];
 } only = { .waiting = -1 };
-
-static void must(bool ok)
-{
-	if (!ok)
-		abort();
-}
 
 /* --- passwords cost nothing here: in place of web/password.c --- */
 

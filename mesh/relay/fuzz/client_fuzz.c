@@ -1,5 +1,6 @@
 /* A relay client's bytes: odd first byte = after a good handshake, else in its place. A second client is
  * there to hear. */
+#include "mesh/base/fuzz/must.h"
 #include "mesh/proto/derp.h"
 #include "mesh/relay/inner.h"
 
@@ -12,14 +13,6 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
 enum { PLACES = 16, LONG_MS = 60000 };
-
-static void fill(void *arg, void *dst, size_t len)
-{
-	(void)arg;
-	memset(dst, 5, len);
-}
-
-static const struct random rnd = { .fill = fill };
 
 static void request(
 	void *arg, struct http_server_conn *c, const struct http_head *h, const uint8_t *p, size_t len)
@@ -82,7 +75,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	if (!len || !key_setup())
 		return 0;
-	struct relay r = { .loop = loop_new(), .rnd = &rnd };
+	struct relay r = { .loop = loop_new(), .rnd = &random_steady };
 	if (!r.loop)
 		abort();
 	memset(r.priv, 9, sizeof(r.priv));

@@ -1,5 +1,6 @@
 /* A relay and a crowd: each input is a row of steps, of strangers and clients that come, speak, fall silent, read
  * nothing and go, while time passes and memory is short now and then. client_fuzz has the bytes of one of them. */
+#include "mesh/base/fuzz/must.h"
 #include "mesh/base/fuzz/trouble.h"
 #include "mesh/proto/derp.h"
 #include "mesh/relay/inner.h"
@@ -42,14 +43,6 @@ struct crowd {
 
 /* --- the relay's surroundings --- */
 
-static void fill(void *arg, void *dst, size_t len)
-{
-	(void)arg;
-	memset(dst, 5, len);
-}
-
-static const struct random rnd = { .fill = fill };
-
 static void request(
 	void *arg, struct http_server_conn *c, const struct http_head *h, const uint8_t *p, size_t len)
 {
@@ -86,7 +79,7 @@ static void nothing(void *arg, int events)
 static void crowd_init(struct crowd *w)
 {
 	*w = (struct crowd) { .r = { .loop = loop_new(),
-				      .rnd = &rnd,
+				      .rnd = &random_steady,
 				      .visits_max = VISITS,
 				      .visit_ms = 1500,
 				      .handshake_ms = 5000,

@@ -6,6 +6,7 @@
  * that official clients send. `a` status, newline, text is what is answered from now on to who asks about a node, `s` who is asked
  * says nothing at all; `d` dismisses the first key, `m` lets so many ms pass.
  * client_fuzz and crowd_fuzz have the frames of clients. With memory short at one place or another. */
+#include "mesh/base/fuzz/must.h"
 #include "mesh/base/fuzz/trouble.h"
 #include "mesh/base/log.h"
 #include "mesh/os/file.h"
@@ -62,20 +63,6 @@ static struct {
 	struct node_key pub[SEATS];
 	char list[PATH], socket[PATH], url[PATH], key[PATH], cert[PATH], cert_key[PATH];
 } w;
-
-static void must(bool ok)
-{
-	if (!ok)
-		abort();
-}
-
-static void fill(void *arg, void *dst, size_t len)
-{
-	(void)arg;
-	memset(dst, 5, len);
-}
-
-static const struct random rnd = { .fill = fill };
 
 static void turn(int n)
 {
@@ -173,7 +160,7 @@ static void open_relay(const char *how)
 	struct errbuf eb = { 0 };
 	struct relay_options o = { .listen = { .ip = addr_v4(0x7f000001) },
 		.state_dir = w.dir,
-		.rnd = &rnd,
+		.rnd = &random_steady,
 		.embedded = strchr(how, 'e'),
 		.no_fast_start = strchr(how, 'o'),
 		.hostname = strchr(how, 'h') ? "relay.test" : NULL,

@@ -3,13 +3,13 @@
  * to a third, to a third in chunks; bit 3 he ends there, else he says nothing more; bit 4 it is stopped from outside; bit 5
  * who is told of the progress ends it; bit 6 the third answers before he has all; bit 7 we send, and he reads nothing. Second
  * byte: how much of the rest he has said when he is heard first. With memory short at one place. */
+#include "mesh/base/fuzz/must.h"
 #include "mesh/base/fuzz/trouble.h"
 #include "mesh/base/key.h"
 #include "mesh/os/sock.h"
 #include "mesh/transport/http_carry.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
@@ -40,12 +40,6 @@ struct exchange {
 };
 
 static uint8_t blob[BLOB];
-
-static void must(bool ok)
-{
-	if (!ok)
-		abort();
-}
 
 static int was_told(void *arg, uint64_t total, struct errbuf *eb)
 {

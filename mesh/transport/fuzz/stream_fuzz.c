@@ -1,6 +1,7 @@
 /* One stream from before its socket is there until it is gone, and who is at the other end, in whatever order things happen. Two
  * bytes a step: what, and how. Names are looked up here, in place of os/resolve.c: an input says what is found, and when. What
  * goes inside TLS is http_conn_fuzz's. Each input once more with short memory. */
+#include "mesh/base/fuzz/must.h"
 #include "mesh/base/fuzz/trouble.h"
 #include "mesh/base/key.h"
 #include "mesh/os/resolve.h"
@@ -46,12 +47,6 @@ static struct {
 } w;
 
 static uint8_t blob[BLOB];
-
-static void must(bool ok)
-{
-	if (!ok)
-		abort();
-}
 
 /* --- in place of os/resolve.c --- */
 

@@ -5,6 +5,7 @@
  * certificate, `q` another one, `b` none, `d` asks the machine's authorities, `u` those in the file, else it trusts anybody; `x` expects "dot",
  * `1` the key of the certificate, `2` another one, `l` that alone; `n` comes by address, `w` by another name. `v` makes a pair in
  * a folder that is not there, `f` in one that is. The bytes of a handshake are http_conn_fuzz's. */
+#include "mesh/base/fuzz/must.h"
 #include "mesh/base/fuzz/trouble.h"
 #include "mesh/base/key.h"
 #include "mesh/os/file.h"
@@ -32,12 +33,6 @@ static struct {
 	struct endpoint at;
 	int fd;
 } w = { .fd = -1 };
-
-static void must(bool ok)
-{
-	if (!ok)
-		abort();
-}
 
 static void path_at(char out[static PATH], const char *name)
 {

@@ -1,6 +1,7 @@
 /* A relay that says whatever it likes, and the node's link to it. An input is a row of steps of two bytes, what and how; a step
  * that has bytes of the relay's own is followed by as many as it says. The relay speaks inside TLS, by the certificate of this
  * process. With short memory once more. */
+#include "mesh/base/fuzz/must.h"
 #include "mesh/base/fuzz/trouble.h"
 #include "mesh/base/log.h"
 #include "mesh/base/wire.h"
@@ -39,20 +40,6 @@ static struct {
 	bool leaves_in_received, leaves_when_ready, ready;
 	unsigned closed, gathered;
 } w;
-
-static void must(bool ok)
-{
-	if (!ok)
-		abort();
-}
-
-static void fill(void *arg, void *dst, size_t len)
-{
-	(void)arg;
-	memset(dst, 5, len);
-}
-
-static const struct random rnd = { .fill = fill };
 
 /* A certificate is made once, and its files are gone at once. */
 static void make_place(void)
@@ -150,7 +137,7 @@ static void come(uint8_t how)
 		.nat64 = &none,
 		.us = &place.us,
 		.us_pub = &place.pub,
-		.rnd = &rnd };
+		.rnd = &random_steady };
 	const struct relay_link_events ev = { .ready = link_ready,
 		.received = link_received,
 		.flush = link_flush,

@@ -5,6 +5,7 @@
  * stream, `Z` the connection, `H` answers what was held. `L` and `l` log in with a key, and with a new key of the node besides; `O` logs out,
  * `U` updates, `N` tries now, `T` lets so many ms pass, `C` begins anew. `P` wants another server's key, `J` has joined, `B` cannot use a map, `W` says that
  * the way to the server moved, `V` that IPv4 is reached by a prefix; `G` STATUS newline Location is what something in between answers. With memory short at one place or another. */
+#include "mesh/base/fuzz/must.h"
 #include "mesh/base/fuzz/trouble.h"
 #include "mesh/base/log.h"
 #include "mesh/node/links/portal.h"
@@ -55,12 +56,6 @@ static struct {
 	struct h2_stream *stream, *held;
 	struct map_packer *packer;
 } w;
-
-static void must(bool ok)
-{
-	if (!ok)
-		abort();
-}
 
 /* --- the node's side --- */
 

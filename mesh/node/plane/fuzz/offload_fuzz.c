@@ -1,15 +1,9 @@
+#include "mesh/base/fuzz/must.h"
 #include "mesh/base/wire.h"
 #include "mesh/node/plane/offload.h"
-#include <stdlib.h>
 #include <string.h>
 
 enum { SUPER_MAX = 65536 + (int)sizeof(struct virtio_net_hdr), PIECES_MAX = 4096 };
-
-static void check(bool ok)
-{
-	if (!ok)
-		abort();
-}
 
 static bool same_flow(const struct ip_view *a, const struct ip_view *b)
 {
@@ -30,15 +24,15 @@ static void cut(const uint8_t *data, size_t len, bool with_header)
 	struct ip_view before = { 0 };
 	for (int n = 0; n < PIECES_MAX && offload_cut_next(&c, &out); n++) {
 		struct ip_view v;
-		check(!out.follows || n);
-		check(out.at + out.len <= PKT_SIZE - PKT_TAILROOM);
+		must(!out.follows || n);
+		must(out.at + out.len <= PKT_SIZE - PKT_TAILROOM);
 		if (c.whole)
 			continue;
-		check(ip_parse(pkt_data(&out), out.len, &v) && v.total_len == out.len);
+		must(ip_parse(pkt_data(&out), out.len, &v) && v.total_len == out.len);
 		uint16_t sum = ip_l4_checksum(
 			&v.src, &v.dst, v.proto, pkt_data(&out) + v.l4_at, out.len - (size_t)v.l4_at);
-		check(sum == 0 || sum == 0xffff);
-		check(!out.follows || same_flow(&before, &v));
+		must(sum == 0 || sum == 0xffff);
+		must(!out.follows || same_flow(&before, &v));
 		before = v;
 	}
 }
@@ -83,24 +77,24 @@ static void join_then_cut(const uint8_t *data, size_t len)
 		struct offload_join j = { .udp = true };
 		struct iovec iov[OFFLOAD_IOV_MAX];
 		size_t n_iov, at = 0, took = offload_join_next(&j, ptr + i, n - i, iov, &n_iov);
-		check(took >= 1 && took <= n - i && n_iov <= OFFLOAD_IOV_MAX);
+		must(took >= 1 && took <= n - i && n_iov <= OFFLOAD_IOV_MAX);
 		for (size_t k = 0; k < n_iov; at += iov[k++].iov_len)
 			memcpy(super + at, iov[k].iov_base, iov[k].iov_len);
 		struct offload_cut c;
-		check(took == 1 || offload_cut_begin(&c, super, at, true));
+		must(took == 1 || offload_cut_begin(&c, super, at, true));
 		for (size_t k = 0; took > 1 && k < took; k++) {
 			const struct pkt *was = &keep[i + k];
 			struct ip_view a, b;
-			check(offload_cut_next(&c, &out) && out.len == was->len);
-			check(ip_parse(pkt_data(&out), out.len, &a) &&
+			must(offload_cut_next(&c, &out) && out.len == was->len);
+			must(ip_parse(pkt_data(&out), out.len, &a) &&
 				ip_parse(was->b + was->at, was->len, &b));
-			check(a.payload_at == b.payload_at);
-			check(memcmp(pkt_data(&out) + a.payload_at, was->b + was->at + b.payload_at,
-				      out.len - (size_t)a.payload_at) == 0);
-			check(memcmp(pkt_data(&out) + a.l4_at, was->b + was->at + b.l4_at,
-				      a.proto == IP_TCP ? 13 : 8) == 0);
+			must(a.payload_at == b.payload_at);
+			must(memcmp(pkt_data(&out) + a.payload_at, was->b + was->at + b.payload_at,
+				     out.len - (size_t)a.payload_at) == 0);
+			must(memcmp(pkt_data(&out) + a.l4_at, was->b + was->at + b.l4_at,
+				     a.proto == IP_TCP ? 13 : 8) == 0);
 		}
-		check(took == 1 || !offload_cut_next(&c, &out));
+		must(took == 1 || !offload_cut_next(&c, &out));
 		i += took;
 	}
 }

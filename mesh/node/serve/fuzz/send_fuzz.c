@@ -1,6 +1,7 @@
 /* A file on its way to a peer: who sends it, and what the peer answers. An input is three parts with a byte 0x1e between them: a
  * whole request of a local program, the peer's answer to the question which blocks it has, and that to the file. A thread is the
  * peer: it says its part, hears the rest and goes. With short memory once more. */
+#include "mesh/base/fuzz/must.h"
 #include "mesh/base/fuzz/trouble.h"
 #include "mesh/base/key.h"
 #include "mesh/node/serve/block_hash.h"
@@ -33,12 +34,6 @@ struct peer {
 	struct part say[PARTS - 1];
 	int over; /* an eventfd: nobody comes any more */
 };
-
-static void must(bool ok)
-{
-	if (!ok)
-		abort();
-}
 
 static void *peer_run(void *arg)
 {

@@ -50,19 +50,28 @@ static void tell_two(FILE *records, FILE *text)
 	story_tell(&st, &fail);
 }
 
+/* Free it. */
+static char *report_of(enum report_kind kind, const char *records, size_t len)
+{
+	char *out = NULL;
+	size_t n;
+	FILE *o = open_memstream(&out, &n);
+	struct errbuf eb;
+	assert_int_equal(report_write(kind, records, len, o, &eb), 0);
+	fclose(o);
+	return out;
+}
+
 static char *view(enum report_kind kind)
 {
-	char *records = NULL, *text = NULL, *out = NULL;
-	size_t n_records, n_text, n;
-	FILE *r = open_memstream(&records, &n_records), *t = open_memstream(&text, &n_text),
-	     *o = open_memstream(&out, &n);
-	struct errbuf eb;
+	char *records = NULL, *text = NULL;
+	size_t n_records, n_text;
+	FILE *r = open_memstream(&records, &n_records), *t = open_memstream(&text, &n_text);
 
 	tell_two(r, t);
 	fclose(r);
 	fclose(t);
-	assert_int_equal(report_write(kind, records, n_records, o, &eb), 0);
-	fclose(o);
+	char *out = report_of(kind, records, n_records);
 	free(records);
 	free(text);
 	return out;
@@ -128,9 +137,9 @@ static void test_github(void **state)
 /* What programs, names and files may hold: every view stays well-formed and no record is lost. */
 static char *view_of(const char *text, const char *kind, enum report_kind report)
 {
-	char *records = NULL, *out = NULL;
-	size_t n_records, n;
-	FILE *r = open_memstream(&records, &n_records), *o = open_memstream(&out, &n);
+	char *records = NULL;
+	size_t n_records;
+	FILE *r = open_memstream(&records, &n_records);
 	struct story st = { .view = STORY_QUIET,
 		.records = r,
 		.now_ms = now_ms,
@@ -139,13 +148,11 @@ static char *view_of(const char *text, const char *kind, enum report_kind report
 		.file = "it's, 5%.yaml",
 		.variant = "a#b" };
 	struct story_item end = { .kind = kind, .at = { .line = 3, .column = 1 }, .text = text };
-	struct errbuf eb;
 
 	story_tell(&st, &end);
 	assert_int_equal(st.lost, 0);
 	fclose(r);
-	assert_int_equal(report_write(report, records, n_records, o, &eb), 0);
-	fclose(o);
+	char *out = report_of(report, records, n_records);
 	free(records);
 	return out;
 }
@@ -199,14 +206,9 @@ static void test_skipped(void **state)
 		{ REPORT_SUMMARY, "\n\nSkipped:\n\n- no p: a, d[v]\n- todo: later " },
 		{ REPORT_JUNIT, " tests=\"6\" failures=\"0\" errors=\"0\" skipped=\"5\">" },
 	};
-	struct errbuf eb;
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		char *got = NULL;
-		size_t n;
-		FILE *o = open_memstream(&got, &n);
-		assert_int_equal(report_write(rows[i].kind, records, sizeof(records) - 1, o, &eb), 0);
-		fclose(o);
+		char *got = report_of(rows[i].kind, records, sizeof(records) - 1);
 		if (!strstr(got, rows[i].want) || (rows[i].kind == REPORT_NOTES && strchr(got, '\x1b')))
 			fail_msg("row %zu: got\n%s\nwant\n%s", i, got, rows[i].want);
 		free(got);
@@ -242,14 +244,9 @@ static void test_slow_at_first(void **state)
 		{ REPORT_JUNIT, "<property name=\"slow-at-first\" value=\"true\"/>" },
 		{ REPORT_GITHUB, "::notice file=,line=0,title=a::PASS a\n" },
 	};
-	struct errbuf eb;
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		char *got = NULL;
-		size_t n;
-		FILE *o = open_memstream(&got, &n);
-		assert_int_equal(report_write(rows[i].kind, records, sizeof(records) - 1, o, &eb), 0);
-		fclose(o);
+		char *got = report_of(rows[i].kind, records, sizeof(records) - 1);
 		if (!strstr(got, rows[i].want))
 			fail_msg("row %zu: got\n%s\nwant\n%s", i, got, rows[i].want);
 		free(got);

@@ -4,21 +4,17 @@
 
 #include "resolver/listen.h"
 #include "resolver/test/fake.h"
+#include "resolver/test/udp_lab.h"
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <setjmp.h>
 #include <cmocka.h>
-#include <unistd.h>
 
-enum { ALONE = 160, BURST = 100, LONG = UDP_IN + 1, ANSWER_MS = 8000 };
+enum { ALONE = 160, BURST = 100, LONG = UDP_IN + 1 };
 
 struct fixture {
-	struct loop *loop;
-	struct resolver_server *server;
-	struct loop_timer *limit;
-	bool gave_up;
-	int clients[2]; /* in turn, and each asks elsewhere where there is an elsewhere */
+	struct udp_lab lab; /* its clients ask in turn, and each elsewhere where there is an elsewhere */
 	uint8_t question[300];
 	size_t len, extra; /* of the answer, beyond the question */
 	unsigned looks;	   /* reads that look for more */
@@ -33,44 +29,16 @@ int __wrap_recvmmsg(int fd, struct mmsghdr *m, unsigned n, int flags, struct tim
 	return __real_recvmmsg(fd, m, n, flags, timeout);
 }
 
-static void give_up(void *arg)
-{
-	((struct fixture *)arg)->gave_up = true;
-}
-
-/* A turn of the loop. false: it has been too long, since the limit was set. */
-static bool turn(void)
-{
-	loop_run_once(fx.loop);
-	return !fx.gave_up;
-}
-
-/* Connected: what comes from another address is not received. */
-static int client_open(uint32_t ask)
-{
-	struct sockaddr_in at = { .sin_family = AF_INET,
-		.sin_addr.s_addr = htonl(ask),
-		.sin_port = htons(resolver_server_endpoint(fx.server, 0).port) };
-	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	assert_true(fd >= 0 && !connect(fd, (struct sockaddr *)&at, sizeof(at)));
-	return fd;
-}
-
 static int setup_at(uint32_t listen, uint32_t first, uint32_t second)
 {
 	struct endpoint at = { .ip = addr_v4(listen) };
-	struct resolver_server_options o = { .at = &at, .n = 1 };
 	struct addr bob = addr_v4(0x64400002);
 	struct zone *z = zone_new();
-	fx = (struct fixture) { .loop = loop_new(), .extra = 16 };
-	fx.limit = loop_timer_new(fx.loop, give_up, &fx);
-	fx.server = resolver_server_open(fx.loop, &o, NULL);
-	assert_true(fx.server && z && !zone_add_address(z, "bob.mesh", &bob, false));
-	resolver_zone_set(resolver_server_core(fx.server), z);
-	zone_put(z);
+	fx = (struct fixture) { .extra = 16 };
+	assert_true(z && !zone_add_address(z, "bob.mesh", &bob, false));
+	udp_lab_open(&fx.lab, &at, 1, z);
+	udp_lab_clients(&fx.lab, first, second);
 	fx.len = fake_question(fx.question, "bob.mesh", DNS_A, DNS_RD);
-	fx.clients[0] = client_open(first);
-	fx.clients[1] = client_open(second);
 	return 0;
 }
 
@@ -88,18 +56,14 @@ static int setup_all(void **state)
 static int teardown(void **state)
 {
 	(void)state;
-	close(fx.clients[0]);
-	close(fx.clients[1]);
-	resolver_server_close(fx.server);
-	loop_timer_free(fx.limit);
-	loop_free(fx.loop);
+	udp_lab_close(&fx.lab);
 	return 0;
 }
 
 static void datagram_send(const void *msg, size_t len, unsigned id)
 {
-	assert_int_equal(send(fx.clients[id % 2], msg, len, 0), len);
-	loop_timer_set(fx.limit, ANSWER_MS);
+	assert_int_equal(send(fx.lab.clients[id % 2], msg, len, 0), len);
+	udp_lab_limit(&fx.lab);
 }
 
 static void ask(unsigned id)
@@ -111,10 +75,8 @@ static void ask(unsigned id)
 static void answer_expect(unsigned id)
 {
 	uint8_t b[DNS_UDP_SIZE];
-	ssize_t n;
-	while ((n = recv(fx.clients[id % 2], b, sizeof(b), MSG_DONTWAIT)) < 0 && turn())
-		;
-	assert_int_equal(n, fx.len + fx.extra);
+	assert_int_equal(
+		udp_lab_receive(&fx.lab, fx.lab.clients[id % 2], b, sizeof(b), NULL), fx.len + fx.extra);
 	assert_int_equal(be_get(b, 2), id);
 	assert_int_equal(b[3] & 15, DNS_NOERROR);
 }
@@ -155,12 +117,12 @@ static void test_burst(void **state)
 static void test_too_long(void **state)
 {
 	static uint8_t big[LONG];
-	const struct resolver_server_stats *stats = resolver_server_stats(fx.server);
+	const struct resolver_server_stats *stats = resolver_server_stats(fx.lab.server);
 	(void)state;
 	memcpy(big, fx.question, fx.len);
 	for (unsigned i = 0; i < ALONE; i++) {
 		datagram_send(big, sizeof(big), i);
-		while (stats->udp_oversize == i && turn())
+		while (stats->udp_oversize == i && udp_lab_turn(&fx.lab))
 			;
 		assert_int_equal(stats->udp_oversize, i + 1);
 	}
@@ -180,7 +142,7 @@ static void test_longest(void **state)
 		datagram_send(big, sizeof(big), i);
 		answer_expect(i);
 	}
-	assert_int_equal(resolver_server_stats(fx.server)->udp_oversize, 0);
+	assert_int_equal(resolver_server_stats(fx.lab.server)->udp_oversize, 0);
 }
 
 int main(void)

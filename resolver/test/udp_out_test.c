@@ -5,6 +5,7 @@
 #include "resolver/block.h"
 #include "resolver/listen.h"
 #include "resolver/test/fake.h"
+#include "resolver/test/udp_lab.h"
 #include <errno.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,14 +15,10 @@
 #include <stdio.h>
 #include <unistd.h>
 
-enum { CLIENTS = 2, MANY = UDP_BATCH, ANSWER_MS = 8000, A_LEN = 16 };
+enum { CLIENTS = UDP_LAB_CLIENTS, MANY = UDP_BATCH, A_LEN = 16 };
 
 struct fixture {
-	struct loop *loop;
-	struct resolver_server *server;
-	struct loop_timer *limit;
-	bool gave_up;
-	int clients[CLIENTS];
+	struct udp_lab lab;
 	unsigned messages, cut; /* that were given to the kernel; of these, for it to cut */
 	int refusal;		/* of what is to be cut; 0: it is not refused */
 	bool closed;		/* nothing can be sent by the server */
@@ -66,22 +63,6 @@ ssize_t __wrap_sendto(
 	return fx.closed ? closed_say() : __real_sendto(fd, b, len, flags, to, to_len);
 }
 
-static void give_up(void *arg)
-{
-	((struct fixture *)arg)->gave_up = true;
-}
-
-/* Connected: what comes from another address is not received. */
-static int client_open(uint32_t ask)
-{
-	struct sockaddr_in at = { .sin_family = AF_INET,
-		.sin_addr.s_addr = htonl(ask),
-		.sin_port = htons(resolver_server_endpoint(fx.server, 0).port) };
-	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	assert_true(fd >= 0 && !connect(fd, (struct sockaddr *)&at, sizeof(at)));
-	return fd;
-}
-
 /* Names of two lengths. */
 static void name_of(unsigned i, char *buf, size_t cap)
 {
@@ -90,22 +71,17 @@ static void name_of(unsigned i, char *buf, size_t cap)
 
 static int setup_of(const struct endpoint *at, size_t n, uint32_t first, uint32_t second)
 {
-	struct resolver_server_options o = { .at = at, .n = n };
 	struct zone *z = zone_new();
 	char name[40];
-	fx = (struct fixture) { .loop = loop_new() };
-	fx.limit = loop_timer_new(fx.loop, give_up, &fx);
-	fx.server = resolver_server_open(fx.loop, &o, NULL);
-	assert_true(fx.server && z);
+	fx = (struct fixture) { 0 };
+	assert_non_null(z);
 	for (unsigned i = 0; i < MANY; i++) {
 		struct addr ip = addr_v4(0x64400000 + i);
 		name_of(i, name, sizeof(name));
 		assert_int_equal(zone_add_address(z, name, &ip, false), 0);
 	}
-	resolver_zone_set(resolver_server_core(fx.server), z);
-	zone_put(z);
-	fx.clients[0] = client_open(first);
-	fx.clients[1] = client_open(second);
+	udp_lab_open(&fx.lab, at, n, z);
+	udp_lab_clients(&fx.lab, first, second);
 	return 0;
 }
 
@@ -151,11 +127,7 @@ static int setup_all_six(void **state)
 static int teardown(void **state)
 {
 	(void)state;
-	for (unsigned i = 0; i < CLIENTS; i++)
-		close(fx.clients[i]);
-	resolver_server_close(fx.server);
-	loop_timer_free(fx.limit);
-	loop_free(fx.loop);
+	udp_lab_close(&fx.lab);
 	return 0;
 }
 
@@ -173,11 +145,8 @@ static void answer_expect(int fd, unsigned i)
 {
 	uint8_t b[DNS_UDP_SIZE], msg[300];
 	size_t len = question(i, msg);
-	ssize_t n;
-	loop_timer_set(fx.limit, ANSWER_MS);
-	while ((n = recv(fd, b, sizeof(b), MSG_DONTWAIT)) < 0 && !fx.gave_up)
-		loop_run_once(fx.loop);
-	assert_int_equal(n, len + A_LEN);
+	udp_lab_limit(&fx.lab);
+	assert_int_equal(udp_lab_receive(&fx.lab, fd, b, sizeof(b), NULL), len + A_LEN);
 	assert_memory_equal(b, msg, 2);
 	assert_memory_equal(b + DNS_HEADER, msg + DNS_HEADER, len - DNS_HEADER - DNS_OPT_LEN);
 	assert_int_equal(be_get(b + len - DNS_OPT_LEN + A_LEN - 4, 4), 0x64400000 + i);
@@ -190,11 +159,11 @@ static void round_of(unsigned run)
 	fx.messages = fx.cut = 0;
 	for (unsigned i = 0; i < MANY; i++) {
 		size_t len = question(i, msg);
-		assert_int_equal(send(fx.clients[i / run % CLIENTS], msg, len, 0), len);
+		assert_int_equal(send(fx.lab.clients[i / run % CLIENTS], msg, len, 0), len);
 	}
 	for (unsigned i = 0; i < MANY; i++)
-		answer_expect(fx.clients[i / run % CLIENTS], i);
-	assert_int_equal(resolver_server_stats(fx.server)->udp_unsent, 0);
+		answer_expect(fx.lab.clients[i / run % CLIENTS], i);
+	assert_int_equal(resolver_server_stats(fx.lab.server)->udp_unsent, 0);
 }
 
 /* One client: cut where a longer one follows. */
@@ -249,7 +218,7 @@ static void test_never(void **state)
 static void test_addresses(void **state)
 {
 	struct sockaddr_in at = { .sin_family = AF_INET,
-		.sin_port = htons(resolver_server_endpoint(fx.server, 0).port) };
+		.sin_port = htons(resolver_server_endpoint(fx.lab.server, 0).port) };
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	uint8_t b[DNS_UDP_SIZE];
 	(void)state;
@@ -258,13 +227,10 @@ static void test_addresses(void **state)
 		at.sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1 + i / 2 % 2);
 		assert_int_equal(sendto(fd, b, len, 0, (struct sockaddr *)&at, sizeof(at)), len);
 	}
-	loop_timer_set(fx.limit, ANSWER_MS);
+	udp_lab_limit(&fx.lab);
 	for (unsigned i = 0; i < MANY; i++) {
 		struct sockaddr_in from;
-		socklen_t len = sizeof(from);
-		while (recvfrom(fd, b, sizeof(b), MSG_DONTWAIT, (struct sockaddr *)&from, &len) < 0 &&
-			!fx.gave_up)
-			loop_run_once(fx.loop);
+		assert_true(udp_lab_receive(&fx.lab, fd, b, sizeof(b), &from) > 0);
 		assert_int_equal(be_get(b, 2), i);
 		assert_int_equal(ntohl(from.sin_addr.s_addr), INADDR_LOOPBACK + 1 + i / 2 % 2);
 	}
@@ -276,7 +242,7 @@ static void test_addresses(void **state)
 static void test_places(void **state)
 {
 	enum { EACH = 8 };
-	struct resolver *core = resolver_server_core(fx.server);
+	struct resolver *core = resolver_server_core(fx.lab.server);
 	struct sockaddr_in at = { .sin_family = AF_INET };
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	uint8_t b[DNS_UDP_SIZE];
@@ -284,24 +250,21 @@ static void test_places(void **state)
 	resolver_block_wait(core);
 	size_t len = fake_question(b, "www.example.com", DNS_A, DNS_RD);
 	for (unsigned i = 0; i < 2 * EACH; i++) {
-		struct endpoint to = resolver_server_endpoint(fx.server, i / EACH);
+		struct endpoint to = resolver_server_endpoint(fx.lab.server, i / EACH);
 		at.sin_addr.s_addr = htonl(INADDR_LOOPBACK + i / EACH);
 		at.sin_port = htons(to.port);
 		be_put(b, 2, i);
 		assert_int_equal(sendto(fd, b, len, 0, (struct sockaddr *)&at, sizeof(at)), len);
 	}
-	loop_timer_set(fx.limit, ANSWER_MS);
-	while (resolver_stats(core)->queries < 2 * EACH && !fx.gave_up)
-		loop_run_once(fx.loop);
+	udp_lab_limit(&fx.lab);
+	while (resolver_stats(core)->queries < 2 * EACH && udp_lab_turn(&fx.lab))
+		;
 	resolver_block_set(core, NULL, &(struct block_answer) { 0 });
 	for (unsigned i = 0; i < 2 * EACH; i++) {
 		struct sockaddr_in from;
-		socklen_t from_len = sizeof(from);
-		while (recvfrom(fd, b, sizeof(b), MSG_DONTWAIT, (struct sockaddr *)&from, &from_len) < 0 &&
-			!fx.gave_up)
-			loop_run_once(fx.loop);
-		assert_int_equal(
-			ntohs(from.sin_port), resolver_server_endpoint(fx.server, be_get(b, 2) / EACH).port);
+		assert_true(udp_lab_receive(&fx.lab, fd, b, sizeof(b), &from) > 0);
+		assert_int_equal(ntohs(from.sin_port),
+			resolver_server_endpoint(fx.lab.server, be_get(b, 2) / EACH).port);
 	}
 	assert_int_equal(fx.cut, 2);
 	close(fd);
@@ -314,7 +277,7 @@ static void test_six(void **state)
 		skip();
 	struct sockaddr_in6 at = { .sin6_family = AF_INET6,
 		.sin6_addr = IN6ADDR_LOOPBACK_INIT,
-		.sin6_port = htons(resolver_server_endpoint(fx.server, 1).port) };
+		.sin6_port = htons(resolver_server_endpoint(fx.lab.server, 1).port) };
 	int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	uint8_t msg[300];
 	(void)state;
@@ -341,34 +304,34 @@ static void test_six(void **state)
 static void test_unsent(void **state)
 {
 	static const int refusals[] = { 0, EINVAL, EIO };
-	const struct resolver_server_stats *stats = resolver_server_stats(fx.server);
+	const struct resolver_server_stats *stats = resolver_server_stats(fx.lab.server);
 	unsigned unsent = 0;
 	uint8_t msg[300];
 	(void)state;
-	uint32_t places = fx.server->n_free_peers;
+	uint32_t places = fx.lab.server->n_free_peers;
 	for (size_t k = 0; k < ARRAY_LEN(refusals); k++)
 		for (unsigned many = 1; many <= MANY; many += MANY - 1) {
 			fx.refusal = refusals[k];
 			fx.closed = false;
 			for (unsigned i = 0; i < many; i++) {
 				size_t len = question(i, msg);
-				assert_int_equal(send(fx.clients[0], msg, len, 0), len);
+				assert_int_equal(send(fx.lab.clients[0], msg, len, 0), len);
 			}
 			fx.closed = true;
-			loop_timer_set(fx.limit, ANSWER_MS);
+			udp_lab_limit(&fx.lab);
 			unsent += many;
-			while (stats->udp_unsent < unsent && !fx.gave_up)
-				loop_run_once(fx.loop);
+			while (stats->udp_unsent < unsent && udp_lab_turn(&fx.lab))
+				;
 			assert_int_equal(stats->udp_unsent, unsent);
-			assert_int_equal(fx.server->n_free_peers, places);
+			assert_int_equal(fx.lab.server->n_free_peers, places);
 		}
 	fx.closed = false;
 	for (unsigned i = 0; i < MANY; i++) {
 		size_t len = question(i, msg);
-		assert_int_equal(send(fx.clients[0], msg, len, 0), len);
+		assert_int_equal(send(fx.lab.clients[0], msg, len, 0), len);
 	}
 	for (unsigned i = 0; i < MANY; i++)
-		answer_expect(fx.clients[0], i);
+		answer_expect(fx.lab.clients[0], i);
 	assert_int_equal(stats->udp_unsent, unsent);
 }
 

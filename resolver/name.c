@@ -7,26 +7,26 @@
 
 enum { HOPS_MAX = DNS_LABELS_MAX };
 
-/* One character of text, escapes taken away: its value, or -1. *s moves past it. */
-static int text_byte(const char **s)
+int dns_text_byte(const char **at)
 {
-	const char *p = *s;
-	if (*p != '\\') {
-		*s = p + 1;
+	const char *p = *at;
+	*at = p + 1;
+	if (*p != '\\')
 		return (uint8_t)*p;
+	if (!p[1])
+		return -1;
+	if (p[1] < '0' || p[1] > '9') {
+		*at = p + 2;
+		return (uint8_t)p[1];
 	}
-	if (p[1] >= '0' && p[1] <= '9') {
-		int v = 0;
-		for (int i = 1; i <= 3; i++) {
-			if (p[i] < '0' || p[i] > '9')
-				return -1;
-			v = v * 10 + (p[i] - '0');
-		}
-		*s = p + 4;
-		return v > 255 ? -1 : v;
+	int v = 0;
+	for (int i = 1; i <= 3; i++) {
+		if (p[i] < '0' || p[i] > '9')
+			return -1;
+		v = v * 10 + (p[i] - '0');
 	}
-	*s = p + 2;
-	return p[1] ? (uint8_t)p[1] : -1;
+	*at = p + 4;
+	return v > 255 ? -1 : v;
 }
 
 bool dns_name_parse(const char *text, struct dns_name *out)
@@ -39,7 +39,7 @@ bool dns_name_parse(const char *text, struct dns_name *out)
 		text++;
 	while (*text) {
 		bool dot = *text == '.';
-		int c = text_byte(&text);
+		int c = dns_text_byte(&text);
 		size_t label_len = len - label - 1;
 		if (c < 0 || (dot && !label_len))
 			return false;

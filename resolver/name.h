@@ -25,6 +25,9 @@ static inline void dns_name_copy(struct dns_name *to, const struct dns_name *fro
 	for (size_t at = 0; at <= from->len; at += STEP)
 		memcpy((uint8_t *)to + at, (const uint8_t *)from + at, STEP);
 }
+/* The next character of a text as in zone files, \. and \DDD taken away (RFC 1035 5.1): its value, with *at behind it; -1: a
+ * bad escape, and *at is still in the text or at its end. The text is not at its end before. */
+int dns_text_byte(const char **at);
 /* "host.example", with or without the last dot, \. and \DDD as in zone files. Case is kept. false: out
  * untouched. */
 bool dns_name_parse(const char *text, struct dns_name *out);

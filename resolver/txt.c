@@ -1,5 +1,6 @@
 #include "resolver/txt.h"
 
+#include "resolver/name.h"
 #include <string.h>
 
 enum { STRING_MAX = 255 };
@@ -32,35 +33,12 @@ static void byte_put(struct writer *w, uint8_t c)
 	w->b[w->length_at]++;
 }
 
-/* One character, escapes taken away; -1: a bad one. */
-static int byte_next(const char **at)
-{
-	const char *p = *at;
-	*at = p + 1;
-	if (*p != '\\')
-		return (uint8_t)*p;
-	if (!p[1])
-		return -1;
-	if (p[1] < '0' || p[1] > '9') {
-		*at = p + 2;
-		return (uint8_t)p[1];
-	}
-	int v = 0;
-	for (int i = 1; i <= 3; i++) {
-		if (p[i] < '0' || p[i] > '9')
-			return -1;
-		v = v * 10 + (p[i] - '0');
-	}
-	*at = p + 4;
-	return v > 255 ? -1 : v;
-}
-
 /* Up to one of `ends`, or the end of the text. */
 static bool string_parse(struct writer *w, const char **at, const char *ends)
 {
 	string_begin(w);
 	while (**at && !strchr(ends, **at)) {
-		int c = byte_next(at);
+		int c = dns_text_byte(at);
 		if (c < 0)
 			return false;
 		byte_put(w, (uint8_t)c);

@@ -339,6 +339,13 @@ void server_settle(struct resolver_server *s)
 	timer_arm(s);
 }
 
+int server_listens(const struct resolver_server *s, size_t i, int fd, struct errbuf *eb)
+{
+	bool asked = s->options.listen_socket && i + 1 != s->inner;
+	int err = asked ? s->options.listen_socket(s->options.arg, fd) : 0;
+	return err < 0 ? err_set(eb, err, "listen for DNS") : 0;
+}
+
 static int udp_open(struct resolver_server *s, size_t i, const struct endpoint *at, struct errbuf *eb)
 {
 	struct udp_listener *l = &s->udp[i];
@@ -347,10 +354,9 @@ static int udp_open(struct resolver_server *s, size_t i, const struct endpoint *
 	l->fd = sock_udp(at, eb);
 	if (l->fd < 0)
 		return l->fd;
-	bool asked = s->options.listen_socket && i + 1 != s->inner;
-	int err = asked ? s->options.listen_socket(s->options.arg, l->fd) : 0;
-	if (err < 0)
-		return err_set(eb, err, "listen for DNS");
+	int err = server_listens(s, i, l->fd, eb);
+	if (err)
+		return err;
 	l->at = *at;
 	l->wildcard = addr_is_unspecified(&at->ip);
 	sock_local(l->fd, &l->at);

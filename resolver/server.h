@@ -108,6 +108,8 @@ struct resolver_server {
 	uint32_t rate_per_s;
 };
 
+/* What the owner does to listeners (options.listen_socket), of the i-th place: to all but the inner one. */
+int server_listens(const struct resolver_server *s, size_t i, int fd, struct errbuf *eb);
 /* May this address ask? Counts those that may not. */
 bool server_allows(struct resolver_server *s, const struct addr *from);
 /* One question of it: is it within its rate? */

@@ -260,10 +260,9 @@ int streams_open(struct resolver_server *s, size_t i, struct errbuf *eb)
 	l->fd = sock_tcp_listen(&s->udp[i].at, eb);
 	if (l->fd < 0)
 		return l->fd;
-	bool asked = s->options.listen_socket && i + 1 != s->inner;
-	int err = asked ? s->options.listen_socket(s->options.arg, l->fd) : 0;
-	if (err < 0)
-		return err_set(eb, err, "listen for DNS");
+	int err = server_listens(s, i, l->fd, eb);
+	if (err)
+		return err;
 	const struct acceptor_ops ops = {
 		.arrived = stream_arrived, .arg = l, .what = "DNS by TCP", .paused = &s->stats.tcp_paused
 	};

@@ -105,6 +105,16 @@ static int ack_read(const struct nlmsghdr *h, void *arg)
 	return MNL_CB_STOP;
 }
 
+/* One read: its length, or a negative code. */
+static ssize_t receive(struct nl *n, char buf[static NL_REPLY_MAX])
+{
+	ssize_t got;
+	do
+		got = mnl_socket_recvfrom(n->sock, buf, NL_REPLY_MAX);
+	while (got < 0 && errno == EINTR);
+	return got < 0 ? -errno : got;
+}
+
 int nl_transact(struct nl *n, struct nl_request *q, struct nl_reply *r)
 {
 	static const mnl_cb_t on_control[NLMSG_ERROR + 1] = { [NLMSG_ERROR] = ack_read };
@@ -115,11 +125,9 @@ int nl_transact(struct nl *n, struct nl_request *q, struct nl_reply *r)
 	if (mnl_socket_sendto(n->sock, q->msg, q->msg->nlmsg_len) < 0)
 		return -errno;
 	for (;;) {
-		ssize_t got = mnl_socket_recvfrom(n->sock, buf, sizeof(buf));
-		if (got < 0 && errno == EINTR)
-			continue;
+		ssize_t got = receive(n, buf);
 		if (got < 0)
-			return -errno;
+			return (int)got;
 		int more = mnl_cb_run2(buf, (size_t)got, n->seq, mnl_socket_get_portid(n->sock), answer_read,
 			r, control, ARRAY_LEN(control));
 		if (more < 0 && errno == ESRCH)
@@ -156,11 +164,9 @@ int nl_transact_all(struct nl *n, const void *requests, size_t len, size_t count
 	if (mnl_socket_sendto(n->sock, requests, len) < 0)
 		return -errno;
 	for (;;) {
-		ssize_t got = mnl_socket_recvfrom(n->sock, buf, sizeof(buf));
-		if (got < 0 && errno == EINTR)
-			continue;
+		ssize_t got = receive(n, buf);
 		if (got < 0)
-			return -errno;
+			return (int)got;
 		if (codes_read(buf, (int)got, first, count, codes))
 			return 0;
 	}

@@ -6,10 +6,9 @@
 #include "mesh/node/node.h"
 #include "mesh/node/queries.h"
 #include "mesh/os/call_filter.h"
-#include "mesh/os/completion.h"
-#include "mesh/os/man.h"
 #include "mesh/os/notify.h"
 #include "mesh/os/privilege.h"
+#include "mesh/os/program_text.h"
 #include "mesh/os/sock.h"
 #include "mesh/os/work.h"
 #include "mesh/proto/json_memory.h"
@@ -28,10 +27,11 @@
 enum { EXIT_USAGE = 2, DEFAULT_PORT = 41641, DEFAULT_MTU = 1280, DNS_RATE_MAX = 1000000 };
 
 struct options {
-	const char *state_dir, *socket, *tun, *resolv_conf, *dnssec, *log_level, *completion;
+	const char *state_dir, *socket, *tun, *resolv_conf, *dnssec, *log_level;
 	const char *dns_cert, *dns_key;
 	uint64_t port, mtu, threads, dns_https, dns_rate;
-	bool keep_dns_cache, cleanup, log_json, help, man, version;
+	bool keep_dns_cache, cleanup, log_json;
+	struct program_text text;
 };
 
 static const struct opt_row rows[] = {
@@ -67,11 +67,8 @@ static const struct opt_row rows[] = {
 	{ "log-json", NULL, OPT_BOOL, offsetof(struct options, log_json), NULL, "log as JSON lines" },
 	{ "cleanup", NULL, OPT_BOOL, offsetof(struct options, cleanup), NULL,
 		"undo what a node that was killed left on this machine (rules, resolv.conf), and end" },
-	{ "version", "V", OPT_BOOL, offsetof(struct options, version), NULL, "print the version" },
-	{ "man", NULL, OPT_BOOL, offsetof(struct options, man), NULL, "print the man page (roff)" },
-	{ "completion", NULL, OPT_STRING, offsetof(struct options, completion), "bash|zsh|fish",
-		"print what that shell completes this program's command line with" },
-	{ "help", "h", OPT_BOOL, offsetof(struct options, help), NULL, "print this" },
+	PROGRAM_TEXT_ROWS(offsetof(struct options, text)),
+	{ "help", "h", OPT_BOOL, offsetof(struct options, text.help), NULL, "print this" },
 	{ 0 },
 };
 
@@ -281,23 +278,11 @@ int main(int argc, char **argv)
 		return EXIT_USAGE;
 	}
 	free(words);
-	if (o.help) {
-		man_help(&program, stdout);
-		return 0;
-	}
-	if (o.man) {
-		man_page(&program, stdout);
-		return 0;
-	}
-	if (o.completion) {
-		int err = completion_print(&program, o.completion, stdout, &eb);
+	if (program_text_is_asked(&o.text)) {
+		int err = program_text_print(&o.text, &program, NULL, RW_VERSION, &eb);
 		if (err)
 			fprintf(stderr, "ropewalkd: %s\n", eb.text);
 		return err ? EXIT_USAGE : 0;
-	}
-	if (o.version) {
-		printf("%s\n", RW_VERSION);
-		return 0;
 	}
 	if (node_check(&o, &level, &eb) != 0) {
 		fprintf(stderr, "ropewalkd: %s\n", eb.text);

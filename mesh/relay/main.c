@@ -1,10 +1,9 @@
 #include "mesh/base/log.h"
 #include "mesh/base/text.h"
 #include "mesh/os/call_filter.h"
-#include "mesh/os/completion.h"
-#include "mesh/os/man.h"
 #include "mesh/os/notify.h"
 #include "mesh/os/privilege.h"
+#include "mesh/os/program_text.h"
 #include "mesh/os/sock.h"
 #include "mesh/relay/relay.h"
 #include "mesh/relay/verify.h"
@@ -24,12 +23,13 @@ enum { EXIT_USAGE = 2, GIVEN_TRUE = 2 /* of OPT_GIVEN_BOOL */ };
 #define CONTROL_SOCKET "/run/ropewalk-control/control.sock.verify"
 
 struct options {
-	const char *listen, *stun, *hostname, *state_dir, *cert, *key, *log_level, *completion;
+	const char *listen, *stun, *hostname, *state_dir, *cert, *key, *log_level;
 	const char *control_socket, *verify_url, *verify_keys;
 	uint64_t per_address;
 	int verify_clients;
 	bool fail_open;
-	bool fast_start, json, help, man, version;
+	bool fast_start, json;
+	struct program_text text;
 };
 
 static const struct opt_row rows[] = {
@@ -65,11 +65,8 @@ static const struct opt_row rows[] = {
 		"say \"ready\" as one JSON line; log as JSON lines" },
 	{ "log-level", NULL, OPT_STRING, offsetof(struct options, log_level), "error|warn|info|debug",
 		"how much is said (info)" },
-	{ "version", "V", OPT_BOOL, offsetof(struct options, version), NULL, "print the version" },
-	{ "man", NULL, OPT_BOOL, offsetof(struct options, man), NULL, "print the man page (roff)" },
-	{ "completion", NULL, OPT_STRING, offsetof(struct options, completion), "bash|zsh|fish",
-		"print what that shell completes this program's command line with" },
-	{ "help", "h", OPT_BOOL, offsetof(struct options, help), NULL, "print this" },
+	PROGRAM_TEXT_ROWS(offsetof(struct options, text)),
+	{ "help", "h", OPT_BOOL, offsetof(struct options, text.help), NULL, "print this" },
 	{ 0 },
 };
 
@@ -346,23 +343,11 @@ int main(int argc, char **argv)
 	if (!err && n_words)
 		err = err_say(&eb, ERR_MALFORMED, "\"%.64s\": no words are expected; see --help", words[0]);
 	free(words);
-	if (!err && o.help) {
-		man_help(&page, stdout);
+	bool told = !err && program_text_is_asked(&o.text);
+	if (told)
+		err = program_text_print(&o.text, &page, NULL, RW_VERSION, &eb);
+	if (told && !err)
 		return 0;
-	}
-	if (!err && o.man) {
-		man_page(&page, stdout);
-		return 0;
-	}
-	if (!err && o.completion) {
-		err = completion_print(&page, o.completion, stdout, &eb);
-		if (!err)
-			return 0;
-	}
-	if (!err && o.version) {
-		printf("%s\n", RW_VERSION);
-		return 0;
-	}
 	if (!err && !log_level_parse(o.log_level, &level))
 		err = err_say(&eb, ERR_MALFORMED, "--log-level is error, warn, info or debug");
 	if (!err)

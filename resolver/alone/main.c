@@ -2,9 +2,8 @@
 #include "mesh/base/log.h"
 #include "mesh/base/text.h"
 #include "mesh/os/call_filter.h"
-#include "mesh/os/completion.h"
-#include "mesh/os/man.h"
 #include "mesh/os/privilege.h"
+#include "mesh/os/program_text.h"
 #include "mesh/os/sock.h"
 #include "mesh/os/work.h"
 #include "mesh/transport/proxy.h"
@@ -26,8 +25,9 @@
 enum { EXIT_USAGE = 2, EXIT_CONFIG = 78 };
 
 struct options {
-	const char *config, *completion, *client, *socket, *from;
-	bool check, json, follow, below, help, man, version;
+	const char *config, *client, *socket, *from;
+	bool check, json, follow, below;
+	struct program_text text;
 };
 static const struct opt_row option_rows[] = {
 	{ "config", "c", OPT_STRING, offsetof(struct options, config), "FILE",
@@ -46,11 +46,8 @@ static const struct opt_row option_rows[] = {
 	{ "follow", "f", OPT_BOOL, offsetof(struct options, follow), NULL, "log: go on as questions come" },
 	{ "below", NULL, OPT_BOOL, offsetof(struct options, below), NULL,
 		"flush: the names under NAME as well" },
-	{ "help", "h", OPT_BOOL, offsetof(struct options, help), NULL, "this text" },
-	{ "version", "V", OPT_BOOL, offsetof(struct options, version), NULL, "print the version" },
-	{ "man", NULL, OPT_BOOL, offsetof(struct options, man), NULL, "print the man page (roff)" },
-	{ "completion", NULL, OPT_STRING, offsetof(struct options, completion), "bash|zsh|fish",
-		"print what that shell completes this program's command line with" },
+	{ "help", "h", OPT_BOOL, offsetof(struct options, text.help), NULL, "this text" },
+	PROGRAM_TEXT_ROWS(offsetof(struct options, text)),
 	{ 0 },
 };
 
@@ -235,27 +232,6 @@ static void failure_print(struct program *p, const struct errbuf *eb)
 	}
 }
 
-static bool asks_for_text(const struct options *o)
-{
-	return o->help || o->man || o->completion || o->version;
-}
-
-static int text_print(const struct options *o, const struct man_verb *verb, struct errbuf *eb)
-{
-	int err = 0;
-	if (o->help && verb)
-		man_help_verb(&page, verb, stdout);
-	else if (o->help)
-		man_help(&page, stdout);
-	else if (o->man)
-		man_page(&page, stdout);
-	else if (o->completion)
-		err = completion_print(&page, o->completion, stdout, eb);
-	else
-		printf("ropewalk-resolver %s\n", RW_VERSION);
-	return err;
-}
-
 static int migrate(const char *const *files, int n, const char *from)
 {
 	struct errbuf eb = { 0 };
@@ -282,18 +258,19 @@ static int words_take(
 	struct program *p, const char *const *words, int n, bool *told, int *code, struct errbuf *eb)
 {
 	if (n && strcmp(words[0], "help") == 0) {
-		p->o.help = true;
+		p->o.text.help = true;
 		words++;
 		n--;
 	} else if (n == 1 && strcmp(words[0], "version") == 0) {
-		p->o.version = true;
+		p->o.text.version = true;
 	}
 	const struct tell_options o = { .socket = p->o.socket ? p->o.socket : CONTROL_SOCKET,
 		.client = p->o.client,
 		.json = p->o.json,
 		.follow = p->o.follow,
 		.below = p->o.below };
-	bool asks = !asks_for_text(&p->o), converts = n && asks && strcmp(words[0], "convert") == 0;
+	bool asks = !program_text_is_asked(&p->o.text),
+	     converts = n && asks && strcmp(words[0], "convert") == 0;
 	bool reads = n == 2 && p->o.config && strcmp(words[0], "blocked") == 0;
 	p->verb = n ? tell_man(words[0]) : NULL;
 	*told = converts || (n && asks && !reads && tell_is_verb(words[0]));
@@ -309,7 +286,7 @@ static int words_take(
 		return unknown_verb(words[0], eb);
 	else if (n && asks)
 		return err_say(eb, ERR_MALFORMED, "%s %s", words[0], p->verb->words);
-	if (!*told && !p->o.config && !asks_for_text(&p->o))
+	if (!*told && !p->o.config && !program_text_is_asked(&p->o.text))
 		return err_say(eb, ERR_MALFORMED, "a configuration is needed: -c FILE; see --help");
 	return 0;
 }
@@ -349,9 +326,10 @@ int main(int argc, char **argv)
 		return code;
 	log_setup(LOG_INFO, p.o.json);
 	sock_limit_raise(); /* questions to upstreams have many sockets */
-	if (asks_for_text(&p.o) && (err = text_print(&p.o, p.verb, &eb)))
+	if (program_text_is_asked(&p.o.text) &&
+		(err = program_text_print(&p.o.text, &page, p.verb, "ropewalk-resolver " RW_VERSION, &eb)))
 		p.exit_code = EXIT_USAGE;
-	else if (!asks_for_text(&p.o) && !(err = drop_rights(&p, &eb)))
+	else if (!program_text_is_asked(&p.o.text) && !(err = drop_rights(&p, &eb)))
 		err = resolver_run(&p, &eb);
 	if (err)
 		failure_print(&p, &eb);

@@ -11,17 +11,6 @@
 #include <string.h>
 #include <cmocka.h>
 
-#define ALL "{\"SrcIPs\":[\"*\"],\"DstPorts\":[{\"IP\":\"*\",\"Ports\":{\"First\":0,\"Last\":65535}}]}"
-#define PORT_80 "{\"SrcIPs\":[\"*\"],\"DstPorts\":[{\"IP\":\"*\",\"Ports\":{\"First\":80,\"Last\":80}}]}"
-
-static void assert_tun(const struct side *s, size_t i, const char *text)
-{
-	assert_true(i < s->n_tun);
-	struct pkt p = s->tun[i];
-	assert_int_equal(p.len, 28 + strlen(text));
-	assert_memory_equal(pkt_data(&p) + 28, text, strlen(text));
-}
-
 /* Without a session a packet waits in WireGuard; the handshake done, it arrives as it was, and all that
  * follow. */
 static void test_waits_for_the_handshake(void **state)
@@ -30,16 +19,16 @@ static void test_waits_for_the_handshake(void **state)
 	struct side *b = &w->side[1];
 	(void)state;
 	world_map(w, 0, "");
-	world_map(w, 1, ALL);
+	world_map(w, 1, WORLD_ALL);
 	for (int i = 0; i < 3; i++)
 		world_send(w, 0, 1000, 80, "abc");
 	assert_int_equal(b->n_tun, 0);
 	world_run(w, 100);
 	assert_int_equal(b->n_tun, 3);
-	assert_tun(b, 0, "abc");
+	world_assert_tun(b, 0, "abc");
 	world_send(w, 0, 1000, 80, "defgh");
 	world_run(w, 10);
-	assert_tun(b, 3, "defgh");
+	world_assert_tun(b, 3, "defgh");
 	assert_int_equal(w->side[0].n_tun, 0);
 	world_free(w);
 }
@@ -52,7 +41,7 @@ static void test_each_way_alone(void **state)
 		w->no_udp = relay;
 		w->no_relay = !relay;
 		world_map(w, 0, "");
-		world_map(w, 1, ALL);
+		world_map(w, 1, WORLD_ALL);
 		world_send(w, 0, 1000, 80, "abc");
 		world_run(w, 6000);
 		assert_int_equal(w->side[1].n_tun, 1);
@@ -76,7 +65,7 @@ static void test_moves_within_a_batch(void **state)
 	struct side *b = &w->side[1];
 	(void)state;
 	world_map(w, 0, "");
-	world_map(w, 1, ALL);
+	world_map(w, 1, WORLD_ALL);
 	world_send(w, 0, 1000, 80, "abc");
 	world_run(w, 6000);
 	struct path_peer plain = { .id = 1, .key = w->side[0].key, .home = WORLD_REGION };
@@ -121,7 +110,7 @@ static void test_marks(void **state)
 	uint64_t lost = 0;
 	(void)state;
 	world_map(w, 0, "");
-	world_map(w, 1, ALL);
+	world_map(w, 1, WORLD_ALL);
 	world_send(w, 0, 1000, 80, "abc");
 	world_run(w, 6000);
 	struct endpoint from = { .ip = a->ip, .port = 1000 }, to = { .ip = b->ip, .port = 80 };
@@ -157,19 +146,19 @@ static void test_rules(void **state)
 	struct side *a = &w->side[0], *b = &w->side[1];
 	(void)state;
 	world_map(w, 0, "");
-	world_map(w, 1, PORT_80);
+	world_map(w, 1, WORLD_PORT_80);
 	world_send(w, 0, 1000, 81, "no");
 	world_send(w, 0, 1000, 80, "yes");
 	world_run(w, 100);
 	assert_int_equal(b->n_tun, 1);
-	assert_tun(b, 0, "yes");
+	world_assert_tun(b, 0, "yes");
 	assert_int_equal(b->d.filter_drops.no_rule, 1);
 	/* The answer passes though the asker lets nobody in; what was not asked for does not. */
 	world_send(w, 1, 80, 1000, "answer");
 	world_send(w, 1, 80, 1001, "unasked");
 	world_run(w, 100);
 	assert_int_equal(a->n_tun, 1);
-	assert_tun(a, 0, "answer");
+	world_assert_tun(a, 0, "answer");
 	world_free(w);
 }
 
@@ -179,8 +168,8 @@ static void test_rules_shut(void **state)
 	struct world *w = world_new();
 	struct side *b = &w->side[1];
 	(void)state;
-	world_map(w, 0, ALL);
-	world_map(w, 1, ALL);
+	world_map(w, 0, WORLD_ALL);
+	world_map(w, 1, WORLD_ALL);
 	world_send(w, 0, 1000, 80, "in");
 	world_send(w, 1, 2000, 80, "out");
 	world_run(w, 100);
@@ -191,7 +180,7 @@ static void test_rules_shut(void **state)
 	world_send(w, 0, 80, 2000, "answer");
 	world_run(w, 100);
 	assert_int_equal(b->n_tun, 1);
-	world_map(w, 1, ALL);
+	world_map(w, 1, WORLD_ALL);
 	world_send(w, 0, 1000, 80, "in");
 	world_run(w, 100);
 	assert_int_equal(b->n_tun, 2);
@@ -208,13 +197,13 @@ static void test_foreign_source(void **state)
 	(void)state;
 	assert_true(addr_parse("100.64.0.2", &dst.ip));
 	world_map(w, 0, "");
-	world_map(w, 1, ALL);
+	world_map(w, 1, WORLD_ALL);
 	world_send_packet(w, 0, p, ip_write_udp(p, &src, &dst, 4));
 	world_send(w, 0, 1000, 80, "own");
 	world_run(w, 100);
 	assert_int_equal(a->d.drops.out_foreign_source, 1);
 	assert_int_equal(b->n_tun, 1);
-	assert_tun(b, 0, "own");
+	world_assert_tun(b, 0, "own");
 	world_free(w);
 }
 
@@ -232,8 +221,8 @@ static void test_members_by_an_exit(void **state)
 	struct world *w = world_new();
 	struct side *us = &w->side[0], *exit = &w->side[1];
 	(void)state;
-	world_map_with(w, 0, ALL, "0.0.0.0/0");
-	world_map(w, 1, ALL);
+	world_map_with(w, 0, WORLD_ALL, "0.0.0.0/0");
+	world_map(w, 1, WORLD_ALL);
 	dataplane_rules_set(&exit->d, NULL); /* who does this does not look at what it sends */
 	send_between(w, 1, "8.8.8.8", "100.64.0.1");
 	world_run(w, 100);
@@ -269,14 +258,14 @@ static void test_service_addresses(void **state)
 		struct endpoint src = { .port = 1000 }, dst = { .port = 53 };
 		assert_true(addr_parse(rows[i].src, &src.ip) && addr_parse(rows[i].dst, &dst.ip));
 		world_map_with(w, 0, "", "100.100.100.100/32");
-		world_map_with(w, 1, ALL, "100.100.100.100/32");
+		world_map_with(w, 1, WORLD_ALL, "100.100.100.100/32");
 		dataplane_rules_set(&w->side[0].d, NULL); /* who does this does not look at what it sends */
 		world_send_packet(w, 0, p, ip_write_udp(p, &src, &dst, 4));
 		world_send(w, 0, 1000, 80, "other");
 		world_run(w, 100);
 		assert_int_equal(b->d.drops.to_service_address, 1);
 		assert_int_equal(b->n_tun, 1);
-		assert_tun(b, 0, "other");
+		world_assert_tun(b, 0, "other");
 		world_free(w);
 	}
 }
@@ -288,7 +277,7 @@ static void test_malformed_inside(void **state)
 	struct pkt p;
 	(void)state;
 	world_map(w, 0, "");
-	world_map(w, 1, ALL);
+	world_map(w, 1, WORLD_ALL);
 	world_send(w, 0, 1000, 80, "abc");
 	world_run(w, 100);
 	/* A peer that seals what no kernel would send: a UDP header cut short. */
@@ -341,7 +330,7 @@ static void test_out_pieces(void **state)
 	struct endpoint src = { .ip = a->ip, .port = 1 }, dst = { .ip = b->ip, .port = 80 };
 	(void)state;
 	world_map(w, 0, "");
-	world_map(w, 1, ALL);
+	world_map(w, 1, WORLD_ALL);
 	world_send(w, 0, 1000, 80, "abc");
 	world_run(w, 100);
 	size_t before = b->n_tun;
@@ -384,7 +373,7 @@ static void test_peer_removed(void **state)
 	struct side *b = &w->side[1];
 	(void)state;
 	world_map(w, 0, "");
-	world_map(w, 1, ALL);
+	world_map(w, 1, WORLD_ALL);
 	world_send(w, 0, 1000, 80, "abc");
 	world_run(w, 100);
 	assert_int_equal(b->n_tun, 1);
@@ -397,103 +386,6 @@ static void test_peer_removed(void **state)
 	assert_int_equal(b->n_tun, 1);
 	assert_int_equal(b->udp_sent + b->relay_sent, sent);
 	assert_int_equal(wg_drops(b->d.wg)->no_route, 1);
-	world_free(w);
-}
-
-/* --- relays --- */
-
-static void test_relay_reads_are_gathered(void **state)
-{
-	struct world *w = world_new();
-	struct side *a = &w->side[0], *b = &w->side[1];
-	(void)state;
-	w->no_udp = true;
-	world_map(w, 0, "");
-	world_map(w, 1, ALL);
-	world_send(w, 0, 1000, 80, "abc");
-	world_run(w, 1000);
-	assert_int_equal(b->n_tun, 1);
-	/* One read with five frames: one write to the TUN, in their order. */
-	for (int i = 0; i < 5; i++)
-		world_send(w, 0, 1000, 80, (char[]) { (char)('a' + i), 0 });
-	size_t writes = b->tun_writes, n = w->n;
-	for (size_t i = 0; i < n; i++) {
-		struct datagram *d = &w->flight[(w->first + i) % WORLD_FLIGHT];
-		assert_true(d->relay);
-		dataplane_relay_received(&b->d, WORLD_REGION, &a->key, d->b, d->len);
-	}
-	assert_int_equal(b->tun_writes, writes);
-	dataplane_relay_flush(&b->d);
-	assert_int_equal(b->tun_writes, writes + 1);
-	assert_int_equal(b->n_tun, 6);
-	for (int i = 0; i < 5; i++)
-		assert_tun(b, 1 + (size_t)i, (char[]) { (char)('a' + i), 0 });
-	w->n = 0;
-	/* More of them than are kept: none is lost. */
-	for (size_t i = 0; i < PKT_BATCH + 3; i++) {
-		world_send(w, 0, 1000, 80, "x");
-		struct datagram *d = &w->flight[w->first];
-		dataplane_relay_received(&b->d, WORLD_REGION, &a->key, d->b, d->len);
-		w->n = 0;
-	}
-	assert_int_equal(b->n_tun, 6 + PKT_BATCH);
-	dataplane_relay_flush(&b->d);
-	assert_int_equal(b->n_tun, 6 + PKT_BATCH + 3);
-	/* A frame that no packet buffer holds. */
-	static uint8_t big[PKT_SIZE] = { 4 };
-	dataplane_relay_received(&b->d, WORLD_REGION, &a->key, big, sizeof(big));
-	assert_int_equal(b->d.drops.relay_oversize, 1);
-	world_free(w);
-}
-
-enum { OTHER_REGION = WORLD_REGION + 1 };
-
-/* The next packet out of a's TUN, as it comes to b from a relay that is nobody's home. */
-static void relay_one(struct world *w)
-{
-	struct side *a = &w->side[0], *b = &w->side[1];
-	world_send(w, 0, 1000, 80, "abc");
-	assert_int_equal(w->n, 1);
-	struct datagram *d = &w->flight[w->first];
-	dataplane_relay_received(&b->d, OTHER_REGION, &a->key, d->b, d->len);
-	w->n = 0;
-}
-
-/* Packets of one sender that one read brings: the clock is asked once, and path is told once, until something says more of
- * that sender. */
-static void test_relay_run(void **state)
-{
-	struct world *w = world_new();
-	struct side *a = &w->side[0], *b = &w->side[1];
-	uint64_t id;
-	(void)state;
-	w->no_udp = true;
-	world_map(w, 0, "");
-	world_map(w, 1, ALL);
-	world_send(w, 0, 1000, 80, "abc");
-	world_run(w, 1000);
-	assert_true(path_peer_by_key(b->path, &a->key, &id));
-	size_t asked = b->clock_asked;
-	for (int i = 0; i < 5; i++)
-		relay_one(w);
-	assert_int_equal(b->clock_asked, asked + 1);
-	/* Gone, and there again, in the same read. */
-	assert_int_equal(path_way(b->path, id).region, OTHER_REGION);
-	dataplane_relay_peer_gone(&b->d, OTHER_REGION, &a->key);
-	assert_int_equal(path_way(b->path, id).region, WORLD_REGION);
-	relay_one(w);
-	assert_int_equal(path_way(b->path, id).region, OTHER_REGION);
-	/* The next read is another time. */
-	dataplane_relay_flush(&b->d);
-	assert_int_equal(b->n_tun, 1 + 6);
-	asked = b->clock_asked;
-	relay_one(w);
-	assert_int_equal(b->clock_asked, asked + 1);
-	/* Other rules hold from the next packet on. */
-	dataplane_rules_set(&b->d, NULL);
-	relay_one(w);
-	dataplane_relay_flush(&b->d);
-	assert_int_equal(b->n_tun, 1 + 7);
 	world_free(w);
 }
 
@@ -516,7 +408,7 @@ static void test_reject_is_told(void **state)
 	uint8_t p[60] = { 0 };
 	(void)state;
 	world_map(w, 0, "");
-	world_map(w, 1, PORT_80);
+	world_map(w, 1, WORLD_PORT_80);
 	world_send_packet(w, 0, p, write_syn(p, a, b, 22));
 	world_run(w, 100);
 	assert_int_equal(b->n_tun, 0);
@@ -545,8 +437,8 @@ static void test_shields_up(void **state)
 	char told[128] = "";
 	(void)state;
 	log_tell(note_reason, told);
-	world_map(w, 0, ALL);
-	world_map(w, 1, ALL);
+	world_map(w, 0, WORLD_ALL);
+	world_map(w, 1, WORLD_ALL);
 	world_send(w, 0, 1000, 80, "abc");
 	world_run(w, 100);
 	assert_int_equal(b->n_tun, 1);
@@ -586,8 +478,8 @@ static void test_disco_key_inside(void **state)
 	for (int server = 0; server < 2; server++) {
 		struct world *w = world_new();
 		struct side *a = &w->side[0], *b = &w->side[1];
-		world_map(w, 0, ALL);
-		world_map(w, 1, ALL);
+		world_map(w, 0, WORLD_ALL);
+		world_map(w, 1, WORLD_ALL);
 		/* B started anew: A knows only its old disco key. */
 		struct path_peer stale = { .id = 2,
 			.key = b->key,
@@ -637,7 +529,7 @@ static void test_echoes(void **state)
 	(void)state;
 	assert_false(dataplane_echo(&a->d, 2, &b->ip, PLANE_ECHO_TSMP, 7));
 	world_map(w, 0, "");
-	world_map(w, 1, ALL);
+	world_map(w, 1, WORLD_ALL);
 	dataplane_peer_api_set(&b->d, 4242, 0);
 	assert_true(addr_parse("fd7a:115c:a1e0::2", &six));
 	assert_false(dataplane_echo(&a->d, 2, &six, PLANE_ECHO_ICMP, 7));
@@ -665,7 +557,7 @@ static void test_echoes(void **state)
 	uint16_t s = ip_checksum(pkt_data(&other) + 20, other.len - 20u, 0);
 	sum[0] = (uint8_t)(s >> 8);
 	sum[1] = (uint8_t)s;
-	world_map(w, 0, ALL);
+	world_map(w, 0, WORLD_ALL);
 	answer_echo(w, &other);
 	world_run(w, 100);
 	assert_int_equal(a->echo.n, 2);
@@ -681,8 +573,8 @@ static void test_unknown_session_is_answered(void **state)
 		struct side *a = &w->side[0], *b = &w->side[1];
 		static const uint8_t other[KEY_LEN] = { 1 };
 		struct prefix own = prefix_of(&a->ip);
-		world_map(w, 0, ALL);
-		world_map(w, 1, ALL);
+		world_map(w, 0, WORLD_ALL);
+		world_map(w, 1, WORLD_ALL);
 		world_send(w, 0, 1000, 80, "abc");
 		world_run(w, 2000);
 		assert_int_equal(b->n_tun, 1);
@@ -723,8 +615,6 @@ int main(void)
 		cmocka_unit_test(test_out_drops),
 		cmocka_unit_test(test_out_pieces),
 		cmocka_unit_test(test_peer_removed),
-		cmocka_unit_test(test_relay_reads_are_gathered),
-		cmocka_unit_test(test_relay_run),
 		cmocka_unit_test(test_reject_is_told),
 		cmocka_unit_test(test_shields_up),
 		cmocka_unit_test(test_disco_key_inside),

@@ -8,8 +8,6 @@
 #include <string.h>
 #include <cmocka.h>
 
-#define ALL "{\"SrcIPs\":[\"*\"],\"DstPorts\":[{\"IP\":\"*\",\"Ports\":{\"First\":0,\"Last\":65535}}]}"
-
 static struct lent { /* the op of plane_io has the side alone */
 	struct lending l;
 	struct lending_account a;
@@ -32,7 +30,7 @@ static struct world *start(bool relay)
 	w->side[0].d.io.recall = recall;
 	w->no_udp = relay;
 	world_map(w, 0, "");
-	world_map(w, 1, ALL);
+	world_map(w, 1, WORLD_ALL);
 	world_send(w, 0, 1000, 80, "abc");
 	world_run(w, 6000);
 	assert_int_equal(w->side[1].n_tun, 1);

@@ -7,8 +7,6 @@
 #include <string.h>
 #include <cmocka.h>
 
-#define PORT_80 "{\"SrcIPs\":[\"*\"],\"DstPorts\":[{\"IP\":\"*\",\"Ports\":{\"First\":80,\"Last\":80}}]}"
-
 enum { US = 0, THEM = 1, BATCH = 8, PAYLOAD = 12 };
 
 struct shape { /* of a packet from 100.64.0.1:1000, but for what is said here; sent as it is by who does not look at it */
@@ -61,7 +59,7 @@ static struct world *connected(void)
 {
 	struct world *w = world_new();
 	world_map(w, US, "");
-	world_map(w, THEM, PORT_80);
+	world_map(w, THEM, WORLD_PORT_80);
 	world_send(w, US, 1000, 80, "first");
 	world_run(w, 6000);
 	assert_int_equal(w->side[THEM].n_tun, 1);
@@ -140,7 +138,7 @@ static void test_via(void **state)
 	struct endpoint from[3], src = { .port = 1000 }, dst = { .port = 53 };
 	(void)state;
 	world_map_with(w, US, "", "fd7a:115c:a1e0:b1a:0:7:a01:100/120");
-	world_map_with(w, THEM, PORT_80, "fd7a:115c:a1e0::7/128");
+	world_map_with(w, THEM, WORLD_PORT_80, "fd7a:115c:a1e0::7/128");
 	assert_true(prefix_parse("fd7a:115c:a1e0:b1a:0:7:a01:100/120", &site));
 	dataplane_rules_set(&b->d, filter_build(&all, 1, &(struct filter_local) { .v = &site, .n = 1 }));
 	assert_true(addr_parse("fd7a:115c:a1e0::7", &src.ip) &&

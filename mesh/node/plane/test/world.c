@@ -282,3 +282,11 @@ void world_send(struct world *w, int from, uint16_t sport, uint16_t dport, const
 	memcpy(b + 28, text, strlen(text));
 	world_send_packet(w, from, b, ip_write_udp(b, &src, &dst, strlen(text)));
 }
+
+void world_assert_tun(const struct side *s, size_t i, const char *text)
+{
+	assert_true(i < s->n_tun);
+	struct pkt p = s->tun[i];
+	assert_int_equal(p.len, 28 + strlen(text));
+	assert_memory_equal(pkt_data(&p) + 28, text, strlen(text));
+}

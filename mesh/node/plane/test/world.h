@@ -5,6 +5,11 @@
 
 #include "mesh/node/plane/dataplane.h"
 
+/* Rules for world_map: everything, and one port. */
+#define WORLD_ALL "{\"SrcIPs\":[\"*\"],\"DstPorts\":[{\"IP\":\"*\",\"Ports\":{\"First\":0,\"Last\":65535}}]}"
+#define WORLD_PORT_80 \
+	"{\"SrcIPs\":[\"*\"],\"DstPorts\":[{\"IP\":\"*\",\"Ports\":{\"First\":80,\"Last\":80}}]}"
+
 enum { WORLD_FLIGHT = 256, WORLD_TUN_MAX = 128, WORLD_REGION = 7 };
 
 struct world_echo { /* the last answer */
@@ -51,5 +56,7 @@ void world_map_with(struct world *w, int self, const char *rules, const char *ad
 void world_send(struct world *w, int from, uint16_t sport, uint16_t dport, const char *text);
 void world_send_packet(struct world *w, int from, const uint8_t *p, size_t len);
 void world_run(struct world *w, uint64_t ms); /* delivers, ticks */
+/* The i-th packet out of its TUN is world_send's of this text. */
+void world_assert_tun(const struct side *s, size_t i, const char *text);
 
 #endif

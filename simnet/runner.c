@@ -121,6 +121,15 @@ static int need_of_run(struct run *run, const char *what, const char *who, struc
 	return err;
 }
 
+/* A foreign program is here or not before anything begins; what PATH has may come with a command of the scenario. */
+static int need_of_argv(struct run *run, const char *const *argv, const char *who, struct errbuf *eb)
+{
+	const char *name = argv ? argv[0] : NULL;
+	bool foreign = name && strchr(name, '/') && !strchr("/.{", name[0]);
+
+	return foreign ? need_of_run(run, name, who, eb) : 0;
+}
+
 static int need_of_node(struct run *run, int node, struct errbuf *eb)
 {
 	struct lab *l = &run->lab;
@@ -132,7 +141,7 @@ static int need_of_node(struct run *run, int node, struct errbuf *eb)
 	for (size_t i = 0; needs && needs[i] && !err; i++)
 		err = need_of_run(run, needs[i], l->s->nodes[node].name, eb);
 	fields_argv_free(needs);
-	return err;
+	return err ? err : need_of_argv(run, l->s->nodes[node].argv, l->s->nodes[node].name, eb);
 }
 
 static int check_needs(struct run *run, struct errbuf *eb)
@@ -144,6 +153,8 @@ static int check_needs(struct run *run, struct errbuf *eb)
 		err = need_of_run(run, *what, "the scenario", eb);
 	for (size_t i = 0; i < l->s->n_nodes && !err; i++)
 		err = need_of_node(run, (int)i, eb);
+	for (size_t i = 0; i < l->s->n_steps && !err; i++)
+		err = need_of_argv(run, l->s->steps[i].argv, "the scenario", eb);
 	return err;
 }
 

@@ -75,7 +75,8 @@ static const struct schema_row top_rows[] = {
 	{ "tags", SCHEMA_STRINGS, AT(s.tags), .read = count_tags, .doc = "`run --tag` chooses by them" },
 	{ "needs", SCHEMA_STRINGS, AT(s.needs),
 		.doc = "what the machine must have, else exit code 3: programs, and files that can be read "
-		       "and written, as `/dev/net/tun`" },
+		       "and written, as `/dev/net/tun`. What a `run` or `argv` names with a folder, as "
+		       "`coturn/run`, need not be listed" },
 	{ "seed", SCHEMA_U64, AT(s.seed), .def = "chosen, and printed",
 		.doc = "of the run's random choices" },
 	{ "start-within", SCHEMA_DURATION, AT(s.start_within_ms), .def = "20s",

@@ -98,6 +98,12 @@ static void test_runs(void **state)
 			"the scenario needs the program 'no-such-program', which is not here" },
 		{ HEAD "needs: [/proc/1/no-such-file]\nnodes:\n  a: {at: internet}\n", EXIT_HOST,
 			"\"kind\":\"skip\"" },
+		{ HEAD "nodes:\n  a: {at: internet, run: [no-such-folder/server]}\n", EXIT_HOST,
+			"a needs the program 'no-such-folder/server', which is not here" },
+		{ HEAD "nodes:\n  a: {at: internet}\nsteps:\n  - run: {at: a, argv: ['false']}\n"
+		       "  - run: {at: a, argv: [no-such-folder/client]}\n",
+			EXIT_HOST,
+			"the scenario needs the program 'no-such-folder/client', which is not here" },
 		/* A reload is no end. */
 		{ HEAD "nodes:\n  a: {at: internet, run: [sh, -c, 'trap \"echo again\" HUP; while :; do "
 		       "sleep "

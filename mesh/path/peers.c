@@ -104,6 +104,7 @@ static bool renew_disco(struct path *p, struct card *c, const struct disco_key *
 static bool set_made(struct path *p, struct peer *e, const struct path_peer *peer, bool news)
 {
 	bool moved = false, all = true;
+	bool left = e->home && e->home != peer->home;
 	if (e->home != peer->home) {
 		e->home = peer->home;
 		e->heard = 0;
@@ -122,6 +123,8 @@ static bool set_made(struct path *p, struct peer *e, const struct path_peer *pee
 		session_burst(p, e);
 	else if (moved && peer_active(p, e) && !way_trusted(p, e))
 		session_answer_burst(p, e);
+	if (left) /* what it sends us comes by that relay now, where nobody knows us until we speak */
+		session_call(p, e);
 	way_publish(p, e);
 	return all;
 }

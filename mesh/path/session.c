@@ -307,7 +307,7 @@ static void doubt(struct path *p, struct peer *e)
 	e->call_wanted = true;
 }
 
-static void session_call(struct path *p, struct peer *e)
+void session_call(struct path *p, struct peer *e)
 {
 	if (!peer_active(p, e) || way_sure(p, e))
 		return;

@@ -5,6 +5,7 @@
 #include "mesh/path/peer.h"
 
 void session_burst(struct path *p, struct peer *e);	   /* start the fast rounds anew */
+void session_call(struct path *p, struct peer *e);	   /* by its relay, unless the way is sure */
 void session_answer_burst(struct path *p, struct peer *e); /* a few rounds because the peer is trying */
 void session_pong(struct path *p, struct peer *e, struct candidate *c, double latency_ms);
 bool session_peer_left(const struct path *p, const struct peer *e, const struct candidate *c);

@@ -40,8 +40,31 @@ static void comes_back(void **state)
 	assert_true(worst <= 3000);
 }
 
+/* A peer's relay died without a word, and we who only answer have not noticed: where the peer is now, we are at once. */
+static void follows_to_another_relay(void **state)
+{
+	(void)state;
+	struct pair x = pair_of(51, APDF, APDF);
+	x.w->direct_cut = true;
+	start_both(&x);
+	world_talk(x.w, x.a, x.b, 3000, 50);
+	int here = path_home(x.a->path) - 900;
+	assert_true(x.b->connected[here] && !x.b->connected[!here]);
+	struct path_peer a = { .id = (uint64_t)x.a->index + 1,
+		.key = x.a->key,
+		.disco = *path_disco_key(x.a->path),
+		.home = 900 + !here };
+	assert_true(path_peer_set(x.b->path, x.w->now_ms, &a));
+	world_run(x.w, 500);
+	assert_true(x.b->connected[!here]);
+	world_free(x.w);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(comes_back) };
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(comes_back),
+		cmocka_unit_test(follows_to_another_relay),
+	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -30,12 +30,12 @@ static json_t *user_value(const struct api *a, const struct user *u)
 	return o;
 }
 
-/* Whether the query asks for this, or for nothing in particular. */
+/* Whether the query asks for this, or for nothing in particular: programs send a wish that nobody made as an empty one. */
 static bool wants(const struct api_call *c, const char *name, const char *value)
 {
 	char text[32];
-	return !c->head || !http_target_query(c->head, name, text, sizeof(text)) || !strcmp(text, value) ||
-	       !strcmp(text, "all");
+	return !c->head || !http_target_query(c->head, name, text, sizeof(text)) || !*text ||
+	       !strcmp(text, value) || !strcmp(text, "all");
 }
 
 void v2_users_list(struct api_call *c)

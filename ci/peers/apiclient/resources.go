@@ -191,22 +191,27 @@ func keyResources(ctx context.Context, c *tailscale.Client) []resource {
 				return nil, err
 			}
 			create := now.Capabilities.Devices.Create
-			return []any{now.ID == (*key).ID, now.Description, create.Reusable, create.Ephemeral, now.Invalid,
+			return []any{now.ID == (*key).ID, now.Description, create.Reusable, create.Ephemeral, create.Preauthorized, now.Invalid,
 				now.Created.Equal((*key).Created), now.Expires.Equal((*key).Expires), set(now.Scopes), set(now.Tags)}, nil
 		}
 	}
-	return []resource{
-		{name: "tailnet_key", create: func() (err error) {
+	// A change of one makes another in its place.
+	key := func(yes bool) func() error {
+		return func() (err error) {
 			var ask tailscale.CreateKeyRequest
-			ask.Capabilities.Devices.Create.Reusable = true
-			ask.Capabilities.Devices.Create.Ephemeral = true
-			ask.Capabilities.Devices.Create.Tags = []string{"tag:web"}
+			may := &ask.Capabilities.Devices.Create
+			may.Reusable, may.Ephemeral, may.Preauthorized, may.Tags = yes, yes, yes, []string{"tag:web"}
 			ask.ExpirySeconds = 3600
 			ask.Description = "by a plan"
 			auth, err = k.CreateAuthKey(ctx, ask)
 			return err
-		}, read: of(&auth), first: []any{true, "by a plan", true, true, false, true, true, "", "tag:web"},
-			destroy: func() error { return k.Delete(ctx, auth.ID) }, gone: gone(&auth)},
+		}
+	}
+	isKey := func(yes bool) []any { return []any{true, "by a plan", yes, yes, yes, false, true, true, "", "tag:web"} }
+	end := func() error { return k.Delete(ctx, auth.ID) }
+	return []resource{
+		{name: "tailnet_key", create: key(true), read: of(&auth), first: isKey(true), destroy: end, gone: gone(&auth)},
+		{name: "tailnet_key, with less", create: key(false), read: of(&auth), first: isKey(false), destroy: end, gone: gone(&auth)},
 		{name: "oauth_client", create: func() (err error) {
 			client, err = k.CreateOAuthClient(ctx, tailscale.CreateOAuthClientRequest{
 				Scopes: []string{"dns", "devices:core:read"}, Tags: []string{"tag:web"}, Description: "one"})
@@ -218,8 +223,8 @@ func keyResources(ctx context.Context, c *tailscale.Client) []resource {
 				err = fmt.Errorf("it is another: %+v", now)
 			}
 			return err
-		}, read: of(&client), first: []any{true, "one", false, false, false, true, true, "devices:core:read dns", "tag:web"},
-			second:  []any{true, "two", false, false, false, true, true, "dns:read", "tag:db"},
+		}, read: of(&client), first: []any{true, "one", false, false, false, false, true, true, "devices:core:read dns", "tag:web"},
+			second:  []any{true, "two", false, false, false, false, true, true, "dns:read", "tag:db"},
 			destroy: func() error { return k.Delete(ctx, client.ID) }, gone: gone(&client)},
 	}
 }

@@ -172,6 +172,7 @@ void registry_user_destroy(struct registry *r, const char *name, enum user_role 
 struct preauth_wish {
 	const char *user;
 	bool create_user, reusable, ephemeral;
+	bool unapproved;      /* as struct preauth has it */
 	uint64_t lifetime_ms; /* 0 = never expires */
 	const char *tags;     /* "tag:a,tag:b" or "" */
 	const char *about;    /* what it is for, in words; NULL = nothing is said */

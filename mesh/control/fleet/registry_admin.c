@@ -298,6 +298,7 @@ static int preauth_prepare(struct registry *r, struct change *c, struct errbuf *
 		.created_ms = c->now_ms,
 		.expiry_ms = FLEET_NO_TIME,
 		.humble = w->by < USER_ADMIN,
+		.unapproved = w->unapproved,
 		.tags = w->tags };
 	if (w->lifetime_ms && __builtin_add_overflow(c->now_ms, w->lifetime_ms, &k->expiry_ms))
 		return err_say(eb, -EINVAL, "no key lasts that long");

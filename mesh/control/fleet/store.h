@@ -18,7 +18,8 @@ struct preauth {
 	uint8_t hash[STORE_HASH];  /* of the whole key; the key itself is not kept */
 	char prefix[STORE_PREFIX]; /* its first characters, to tell keys apart in lists */
 	bool reusable, ephemeral, used;
-	bool humble;		       /* who made it was less than an admin */
+	bool humble;	 /* who made it was less than an admin */
+	bool unapproved; /* made with no word that whom it lets in is approved; only told again */
 	int64_t created_ms, expiry_ms; /* expiry FLEET_NO_TIME = never */
 	const char *tags;	       /* "tag:a,tag:b" */
 	char about[STORE_ABOUT];       /* what it is for, in words */

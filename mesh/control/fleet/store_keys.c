@@ -18,10 +18,12 @@ static void take_preauth(struct stmt *q, struct preauth *k)
 	k->tags = stmt_take_text(q);
 	snprintf(k->about, sizeof(k->about), "%s", stmt_take_text(q));
 	k->humble = stmt_take_int(q);
+	k->unapproved = stmt_take_int(q);
 }
 
 #define PREAUTH_COLUMNS \
-	"user, hash, prefix, reusable, ephemeral, used, created_ms, expiry_ms, tags, about, humble"
+	"user, hash, prefix, reusable, ephemeral, used, created_ms, expiry_ms, tags, about, humble, " \
+	"unapproved"
 
 int store_load_keys(struct store *s, const struct store_sink *sink, struct errbuf *eb)
 {
@@ -38,7 +40,7 @@ int store_load_keys(struct store *s, const struct store_sink *sink, struct errbu
 int store_preauth_add(struct store *s, struct preauth *k, struct errbuf *eb)
 {
 	struct stmt q = stmt_new(
-		s, "INSERT INTO preauth_keys (" PREAUTH_COLUMNS ", id) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)");
+		s, "INSERT INTO preauth_keys (" PREAUTH_COLUMNS ", id) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)");
 	stmt_id(&q, k->user);
 	stmt_blob(&q, k->hash, STORE_HASH);
 	stmt_text(&q, k->prefix);
@@ -50,6 +52,7 @@ int store_preauth_add(struct store *s, struct preauth *k, struct errbuf *eb)
 	stmt_text(&q, k->tags);
 	stmt_text(&q, k->about);
 	stmt_int(&q, k->humble);
+	stmt_int(&q, k->unapproved);
 	stmt_id(&q, k->id);
 	int err = stmt_finish(&q, "add an auth key", eb);
 	if (!err)

@@ -68,4 +68,5 @@ const char *const store_migrations[STORE_FORMAT] = {
 	"ALTER TABLE people ADD COLUMN groups TEXT NOT NULL DEFAULT '';",
 	"ALTER TABLE api_keys ADD COLUMN updated_ms INTEGER;",
 	"ALTER TABLE preauth_keys ADD COLUMN humble INTEGER NOT NULL DEFAULT 0;",
+	"ALTER TABLE preauth_keys ADD COLUMN unapproved INTEGER NOT NULL DEFAULT 0;",
 };

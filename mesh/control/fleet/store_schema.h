@@ -3,7 +3,7 @@
 #ifndef RW_CONTROL_FLEET_STORE_SCHEMA_H
 #define RW_CONTROL_FLEET_STORE_SCHEMA_H
 
-enum { STORE_FORMAT = 12 }; /* PRAGMA user_version of a file that is up to date */
+enum { STORE_FORMAT = 13 }; /* PRAGMA user_version of a file that is up to date */
 /* [i] takes a file from format i to i + 1. */
 extern const char *const store_migrations[STORE_FORMAT];
 

@@ -17,7 +17,8 @@ static json_t *auth_key_value(const struct preauth *k, int64_t now_ms, const cha
 		value_time(k->created_ms), "invalid", expired || (k->used && !k->reusable), "tags",
 		value_tags(k->tags), "capabilities",
 		json_pack("{s:{s:{s:b, s:b, s:b, s:o}}}", "devices", "create", "reusable", k->reusable,
-			"ephemeral", k->ephemeral, "preauthorized", 1, "tags", value_tags(k->tags)),
+			"ephemeral", k->ephemeral, "preauthorized", !k->unapproved, "tags",
+			value_tags(k->tags)),
 		"userId", "");
 	if (k->expiry_ms != FLEET_NO_TIME) {
 		json_object_set_new(o, "expires", value_time(k->expiry_ms));
@@ -209,6 +210,7 @@ static void create_auth_key(struct api_call *c)
 	const struct preauth_wish made = { .user = *tags ? "" : f->users[0].name,
 		.reusable = json_is_true(json_object_get(wish, "reusable")),
 		.ephemeral = json_is_true(json_object_get(wish, "ephemeral")),
+		.unapproved = !json_is_true(json_object_get(wish, "preauthorized")),
 		.tags = tags,
 		.lifetime_ms = (uint64_t)(seconds < INT32_MAX ? seconds : INT32_MAX) * 1000,
 		.about = about ? about : "",

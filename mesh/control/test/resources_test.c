@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "mesh/control/test/world.h"
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -219,6 +220,48 @@ static void test_filters(void **state)
 	world_node_close(&b);
 }
 
+/* A key is told with what was asked of it, one that the server's admin makes too: a plan that finds another makes it anew. */
+static void test_keys(void **state)
+{
+#define ASK(create) "{\"capabilities\":{\"devices\":{\"create\":{" create "}}}}"
+	static const struct {
+		const char *ask;
+		bool reusable, ephemeral, preauthorized;
+	} rows[] = {
+		{ ASK("\"preauthorized\":false"), false, false, false },
+		{ ASK("\"preauthorized\":true"), false, false, true },
+		{ ASK("\"reusable\":true"), true, false, false },
+		{ ASK("\"ephemeral\":true,\"preauthorized\":true"), false, true, true },
+		{ NULL, false, false, true },
+	};
+	struct world *w = *state;
+	char key[128], own[128], ids[ARRAY_LEN(rows)][32];
+	json_decref(world_admin(w, "/v1/users/create", "{\"name\":\"alice\"}"));
+	make_key(w, key);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		json_t *v = rows[i].ask ? world_ask(w, key, "POST", TAILNET "/keys", rows[i].ask) : NULL;
+		if (!rows[i].ask)
+			world_key(w, "{\"user\":\"alice\"}", own);
+		snprintf(ids[i], sizeof(ids[i]), "%.12s",
+			rows[i].ask ? text(v, "id") : own + strlen("hskey-auth-"));
+		json_decref(v);
+	}
+	world_server_kill(w, SIGTERM, 0);
+	world_server_start(w);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		char path[64];
+		snprintf(path, sizeof(path), TAILNET "/keys/%s", ids[i]);
+		json_t *v = world_ask(w, key, "GET", path, NULL),
+		       *create = json_object_get(
+			       json_object_get(json_object_get(v, "capabilities"), "devices"), "create");
+		if (json_is_true(json_object_get(create, "reusable")) != rows[i].reusable ||
+			json_is_true(json_object_get(create, "ephemeral")) != rows[i].ephemeral ||
+			json_is_true(json_object_get(create, "preauthorized")) != rows[i].preauthorized)
+			fail_msg("row %zu: %s", i, w->answer);
+		json_decref(v);
+	}
+}
+
 static void make_token(struct world *w, const char *secret, char token[static 160])
 {
 	char body[256];
@@ -303,6 +346,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_exit_servers, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_rules, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_filters, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_keys, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_clients, world_setup, world_teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

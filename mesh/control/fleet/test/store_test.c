@@ -186,9 +186,13 @@ static void test_preauth(void **state)
 	struct fixture *x = *state;
 	struct errbuf eb = { 0 };
 	struct user u = { .name = "alice" };
-	struct preauth k = {
-		.hash = { 1 }, .prefix = "abc", .reusable = true, .expiry_ms = FLEET_NO_TIME, .tags = "tag:a"
-	};
+	struct preauth k = { .hash = { 1 },
+		.prefix = "abc",
+		.reusable = true,
+		.humble = true,
+		.unapproved = true,
+		.expiry_ms = FLEET_NO_TIME,
+		.tags = "tag:a" };
 	struct store *s = open_store(x->path);
 	assert_int_equal(store_user_add(s, &u, &eb), 0);
 	k.user = u.id;

@@ -129,7 +129,19 @@ func dnsResources(ctx context.Context, c *tailscale.Client) []resource {
 		SplitDNS:    map[string][]tailscale.DNSConfigurationResolver{"corp.example": {{Address: "192.0.2.3", UseWithExitNode: true}}},
 		SearchPaths: []string{"corp.example"},
 		Preferences: tailscale.DNSConfigurationPreferences{MagicDNS: true, OverrideLocalDNS: true}}
+	// A server that is named by its address alone stays as it was, and in its place.
+	byName := most
+	byName.Nameservers = []tailscale.DNSConfigurationResolver{{Address: "192.0.2.2"}, {Address: "192.0.2.9"}, {Address: "192.0.2.1", UseWithExitNode: true}}
+	byName.SplitDNS = map[string][]tailscale.DNSConfigurationResolver{"corp.example": {{Address: "192.0.2.4"}, {Address: "192.0.2.3", UseWithExitNode: true}}}
+	names := func() error {
+		if err := servers("192.0.2.2", "192.0.2.9", "192.0.2.1")(); err != nil {
+			return err
+		}
+		return split("192.0.2.4", "192.0.2.3")()
+	}
 	return []resource{
+		{name: "servers that are used with an exit node", create: whole(most), update: names, read: wholeNow, first: most, second: byName,
+			destroy: whole(least)},
 		{name: "dns_nameservers", create: servers("192.0.2.53"), update: servers("192.0.2.54", "2001:db8::53"),
 			read: func() (any, error) { return d.Nameservers(ctx) }, first: []string{"192.0.2.53"}, second: []string{"192.0.2.54", "2001:db8::53"},
 			destroy: servers([]string{}...)},
@@ -240,7 +252,8 @@ func settingResources(ctx context.Context, c *tailscale.Client) []resource {
 }
 
 func resources(ctx context.Context, c *tailscale.Client) {
-	users, err := c.Users().List(ctx, nil, nil)
+	anyType, anyRole := tailscale.UserType(""), tailscale.UserRole("") // as the provider sends what is not asked for
+	users, err := c.Users().List(ctx, &anyType, &anyRole)
 	good("the data source users", err)
 	must("a user", len(users) == 1 && users[0].LoginName == "main" && !users[0].Created.IsZero(), users)
 	var all []resource

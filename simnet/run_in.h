@@ -15,6 +15,7 @@ struct run {
 	struct slowness_mark slow;   /* at the beginning of the step */
 	struct failure_drops drops;  /* since the step began */
 	struct shell_server *shells; /* NULL: nobody can call */
+	struct errbuf lost;	     /* the first that was to be kept and could not be written */
 	char work[64];
 	char lacks
 		[128]; /* the program that is not here; "" = none, or it is something else that the machine lacks */

@@ -383,6 +383,22 @@ static int run_steps(struct run *run, struct errbuf *eb)
 
 /* ---- the end */
 
+/* What a run leaves is a part of it: one that could not write it has no verdict. */
+static void not_kept(struct run *run, int err, const char *what)
+{
+	struct errbuf eb = { 0 };
+
+	err_set(&eb, err, "%.300s is not kept", what);
+	story_say(run->lab.story, "note", STORY_BAD, "%s", eb.text);
+	if (!run->lost.code)
+		run->lost = eb;
+}
+
+static int verdict_without(int code)
+{
+	return code == EXIT_PASS || code == EXIT_FAILED || code == EXIT_UNSURE ? EXIT_BROKEN : code;
+}
+
 /* What the commands of steps said: NAME/steps/NN-run.log, by the number of the step. */
 static void copy_outputs(struct run *run)
 {
@@ -395,10 +411,12 @@ static void copy_outputs(struct run *run)
 		struct buf text = { .cap = 8 << 20 };
 		snprintf(from, sizeof(from), "%s/steps/%02u-run.log", run->work, i);
 		snprintf(to, sizeof(to), "%s/steps/%02u-run.log", run->r->out_dir, i);
-		if (!file_read(from, 8 << 20, &text, &eb) &&
-			file_write_atomic(to, 0644, buf_data(&text), text.len, &eb))
-			story_say(run->lab.story, "note", STORY_BAD, "%s/steps/%02u-run.log is not kept: %s",
-				run->r->out_name, i, err_text(eb.code));
+		int err = file_read(from, 8 << 20, &text, &eb)
+				  ? 0
+				  : file_write_atomic(to, 0644, buf_data(&text), text.len, &eb);
+		snprintf(to, sizeof(to), "%s/steps/%02u-run.log", run->r->out_name, i);
+		if (err)
+			not_kept(run, err, to);
 		buf_free(&text);
 	}
 }
@@ -411,14 +429,17 @@ static void copy_logs(struct run *run)
 	for (size_t i = 0; i < run->lab.s->n_nodes; i++) {
 		struct buf text = { .cap = 64 << 20 };
 		const char *name = run->lab.s->nodes[i].name;
-		if (run->lab.programs[i].log)
-			fflush(run->lab.programs[i].log);
+		FILE *log = run->lab.programs[i].log;
+		errno = 0;
+		int err = log && (fflush(log) || ferror(log)) ? -(errno ? errno : EIO) : 0;
 		snprintf(from, sizeof(from), "%s/logs/%s.log", run->work, name);
 		snprintf(to, sizeof(to), "%s/%s.log", run->r->out_dir, name);
 		if (!file_read(from, 64 << 20, &text, &eb) && text.len &&
 			file_write_atomic(to, 0644, buf_data(&text), text.len, &eb))
-			story_say(run->lab.story, "note", STORY_BAD, "%s/%s.log is not kept: %s",
-				run->r->out_name, name, err_text(eb.code));
+			err = eb.code;
+		snprintf(to, sizeof(to), "%s/%s.log", run->r->out_name, name);
+		if (err)
+			not_kept(run, err, to);
 		buf_free(&text);
 	}
 }
@@ -434,19 +455,22 @@ static void keep_capture(struct run *run)
 	if (!err)
 		err = record_capture(
 			&run->lab, evidence_file(&run->lab, from, sizeof(from)), dir ? to : NULL, &eb);
-	if (err)
-		story_say(run->lab.story, "note", STORY_NOTE, "the capture is not kept%s%s: %s",
-			dir ? " in " : "", dir ? run->r->out_name : "", eb.text);
+	snprintf(to, sizeof(to), "%s/" CAPTURE_FILE, dir ? run->r->out_name : "");
+	if (err && dir)
+		not_kept(run, err, to);
+	else if (err)
+		story_say(run->lab.story, "note", STORY_NOTE, "the capture is not kept: %s", eb.text);
 }
 
 static void keep_decisions(struct run *run)
 {
 	struct errbuf eb = { 0 };
+	char what[600];
 
+	snprintf(what, sizeof(what), "%s/decisions.jsonl", run->r->out_name);
 	if (run->r->out_dir && run->lab.engine &&
 		run->lab.ops->write_decisions(run->lab.engine, run->r->out_dir, &eb))
-		story_say(run->lab.story, "note", STORY_NOTE, "the log of decisions is not kept in %s: %s",
-			run->r->out_name, err_text(eb.code));
+		not_kept(run, eb.code, what);
 }
 
 static void keep_evidence(struct run *run, bool failed)
@@ -580,7 +604,8 @@ int runner_run(struct runner *r)
 		run_tell_failure(run, &eb, message, sizeof(message));
 	if (run->lab.loop)
 		keep_evidence(run, code != EXIT_PASS);
-	run_tell_end(run, code, message, start);
+	int told = run->lost.code ? verdict_without(code) : code;
+	run_tell_end(run, told, told != code ? run->lost.text : message, start);
 	if (stage == STAGE_RUN &&
 		(r->keep == KEEP_ALWAYS ||
 			(r->keep == KEEP_FAILED && (code == EXIT_FAILED || code == EXIT_UNSURE))) &&
@@ -594,7 +619,7 @@ int runner_run(struct runner *r)
 	free(run);
 	if (r->story->lost) {
 		fprintf(stderr, "simnet: the story cannot be written whole: %s\n", strerror(r->story->lost));
-		code = code == EXIT_PASS || code == EXIT_FAILED || code == EXIT_UNSURE ? EXIT_BROKEN : code;
+		told = verdict_without(told);
 	}
-	return code;
+	return told;
 }

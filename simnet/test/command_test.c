@@ -18,6 +18,7 @@
 #define TELLER \
 	"nodes:\n  a: {at: internet, run: teller}\n  b: {at: internet}\nsteps:\n" \
 	"  - ping: {from: a, to: b, via: direct}\n"
+#define LONG_LINES "yes 0123456789 | head -n 20000 | tr -d \\\\n | fold -w 999; echo"
 
 static const struct command_line_file files[] = {
 	{ "pass.yaml", SCENARIO "pass\n" HOSTS "steps:\n  - ping: {from: a, to: b}\n" },
@@ -78,6 +79,11 @@ static const struct command_line_file files[] = {
 	{ "sets.yaml", SCENARIO "sets\nnodes: {a: {at: internet, run: setter}}\n" },
 	{ "impatient.yaml",
 		SCENARIO "impatient\nstart-within: 300ms\nnodes:\n  a: {at: internet, run: quiet}\n" },
+	{ "talk.yaml", SCENARIO "talk\nnodes:\n  a: {at: internet, run: [sh, -c, '" LONG_LINES
+				"; echo end; sleep 60'], ready: {line: ^end}}\n" },
+	{ "say.yaml", SCENARIO
+		"say\nnodes: {a: {at: internet}}\nsteps:\n  - run: {at: a, argv: [sh, -c, '" LONG_LINES
+		"; exit 3']}\n" },
 	{ "nat.yaml", SCENARIO "nat\nrouters: {home: {nat: home}}\nnodes: {a: {at: home}}\n" },
 };
 
@@ -372,6 +378,41 @@ static void test_machine(void **state)
 		3, "raise /proc/sys/user/max_user_namespaces");
 }
 
+/* The record has room there, what is kept beside it at the end has none. */
+static void test_full_disk(void **state)
+{
+	(void)state;
+	command_line_needs_namespaces();
+	if (geteuid() != 0)
+		skip();
+	command_line_expect("mkdir tiny; simnet run --out o talk.yaml; ls o/talk", 0, "PASS talk");
+	command_line_expect("unshare -m sh -c 'mount -t tmpfs -o size=320k none tiny && simnet run --out "
+			    "tiny talk.yaml'",
+		4, "ERROR talk  tiny/talk/a.log is not kept: No space left on device\n");
+	command_line_expect("unshare -m sh -c 'mount -t tmpfs -o size=100k none tiny && simnet run --out "
+			    "tiny say.yaml'",
+		4, "ERROR say  tiny/say/steps/01-run.log is not kept: No space left on device\n");
+	command_line_expect("trap '' XFSZ; ulimit -f 100; simnet run --out o talk.yaml", 4,
+		"ERROR talk  o/talk/a.log is not kept: ");
+}
+
+/* Each file that is kept beside the record, where a folder has its name. */
+static void test_not_kept(void **state)
+{
+	static const char *const rows[][3] = { { "a.log", "", "talk" }, { "steps/01-run.log", "", "say" },
+		{ "net.pcapng", "--pcap all", "pass" }, { "decisions.jsonl", "--engine user", "nat" } };
+	char command[200], says[200];
+	(void)state;
+	command_line_needs_namespaces();
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		const char *file = rows[i][0], *name = rows[i][2];
+		snprintf(command, sizeof(command), "mkdir -p k%zu/%s/%s && simnet run --out k%zu %s %s.yaml",
+			i, name, file, i, rows[i][1], name);
+		snprintf(says, sizeof(says), "ERROR %s  k%zu/%s/%s is not kept: ", name, i, name, file);
+		command_line_expect(command, 4, says);
+	}
+}
+
 static void test_interrupts(void **state)
 {
 	static const char *const signals[] = { "INT", "TERM", "HUP" };
@@ -415,6 +456,8 @@ int main(void)
 		cmocka_unit_test(test_runs),
 		cmocka_unit_test(test_many_routers),
 		cmocka_unit_test(test_machine),
+		cmocka_unit_test(test_full_disk),
+		cmocka_unit_test(test_not_kept),
 		cmocka_unit_test(test_interrupts),
 		cmocka_unit_test(test_shell),
 	};

@@ -141,6 +141,8 @@ static int need_of_node(struct run *run, int node, struct errbuf *eb)
 	for (size_t i = 0; needs && needs[i] && !err; i++)
 		err = need_of_run(run, needs[i], l->s->nodes[node].name, eb);
 	fields_argv_free(needs);
+	if (!err && l->s->nodes[node].machine.own_clock)
+		err = proc_can_have_clock(eb);
 	return err ? err : need_of_argv(run, l->s->nodes[node].argv, l->s->nodes[node].name, eb);
 }
 

@@ -252,6 +252,20 @@ static bool find_preload(char *out, size_t cap)
 	return try_library(self, out, cap);
 }
 
+static int find_clock(char *out, size_t cap, struct errbuf *eb)
+{
+	return find_preload(out, cap)
+		       ? 0
+		       : err_say(eb, -ENOSYS,
+				 "no clock_shift.so beside simnet: a clock of one's own needs it");
+}
+
+int proc_can_have_clock(struct errbuf *eb)
+{
+	char library[560];
+	return find_clock(library, sizeof(library), eb);
+}
+
 static int add_clock(struct environment *e, const struct proc_place *at, size_t *k, struct errbuf *eb)
 {
 	const char *asan = getenv("ASAN_OPTIONS");
@@ -259,8 +273,9 @@ static int add_clock(struct environment *e, const struct proc_place *at, size_t 
 
 	if (!hosts_clock_file(at->hosts, at->host, file, sizeof(file)))
 		return 0;
-	if (!find_preload(library, sizeof(library)))
-		return err_say(eb, -ENOENT, "no clock_shift.so beside simnet: a clock of one's own needs it");
+	int err = find_clock(library, sizeof(library), eb);
+	if (err)
+		return err;
 	snprintf(e->preload, sizeof(e->preload), "LD_PRELOAD=%s", library);
 	snprintf(e->clock, sizeof(e->clock), "SIMNET_CLOCK=%s", file);
 	/* A program with that runtime wants to be loaded first. */

@@ -29,6 +29,8 @@ struct proc_ops {
 /* Which file a program's name means. Without a slash it is looked up in RW_BIN_DIR, beside simnet, and in
  * PATH. */
 bool proc_find(const char *name, char *out, size_t cap);
+/* 0 where the library is found by which programs have a clock of their own; else -ENOSYS and what is missing. */
+int proc_can_have_clock(struct errbuf *eb);
 struct proc *proc_start(const struct proc_place *at, const char *const *argv, const struct proc_ops *ops,
 	void *owner, struct errbuf *eb);
 pid_t proc_pid(const struct proc *p);

@@ -84,6 +84,8 @@ static const struct command_line_file files[] = {
 	{ "say.yaml", SCENARIO
 		"say\nnodes: {a: {at: internet}}\nsteps:\n  - run: {at: a, argv: [sh, -c, '" LONG_LINES
 		"; exit 3']}\n" },
+	{ "clock.yaml", SCENARIO "clock\nnodes: {a: {at: internet, clock: +30y}}\nsteps:\n"
+				 "  - run: {at: a, argv: [date, +%Y], is: '>= 2050'}\n" },
 	{ "nat.yaml", SCENARIO "nat\nrouters: {home: {nat: home}}\nnodes: {a: {at: home}}\n" },
 };
 
@@ -378,6 +380,18 @@ static void test_machine(void **state)
 		3, "raise /proc/sys/user/max_user_namespaces");
 }
 
+/* By a library beside simnet, of whatever build the programs are; where it is not, nothing begins. */
+static void test_clock(void **state)
+{
+	(void)state;
+	command_line_needs_namespaces();
+	command_line_expect("simnet run clock.yaml", 0, "PASS clock");
+	command_line_expect(
+		"mkdir alone && cp $RW_BIN_DIR/simnet alone && env -u RW_BIN_DIR alone/simnet run "
+		"clock.yaml",
+		3, "ERROR clock  no clock_shift.so beside simnet: a clock of one's own needs it\n");
+}
+
 /* The record has room there, what is kept beside it at the end has none. */
 static void test_full_disk(void **state)
 {
@@ -456,6 +470,7 @@ int main(void)
 		cmocka_unit_test(test_runs),
 		cmocka_unit_test(test_many_routers),
 		cmocka_unit_test(test_machine),
+		cmocka_unit_test(test_clock),
 		cmocka_unit_test(test_full_disk),
 		cmocka_unit_test(test_not_kept),
 		cmocka_unit_test(test_interrupts),

@@ -181,6 +181,9 @@ struct prefix topology_net(const struct scenario *s, int network); /* -1 = the i
 /* Whose LAN a packet from `network` for `lan` goes to next, as long as nobody translates (v6: nobody does):
  * the router to send it to; -1 = it does not get there so. */
 int topology_way_down(const struct scenario *s, int network, int lan, bool v6);
+/* A LAN that `router` reaches through `network`, on which its outer side is, and that has the very range of one which it
+ * reaches inside; -1 = none. Of two that overlap otherwise the narrower one has the way. */
+int topology_meets(const struct scenario *s, int router, int network);
 /* The k-th external address of a NAT, the WAN's first. */
 struct addr topology_pool(const struct scn_router *r, uint32_t k);
 /* The IPv6 address that goes with v4 on a network: -1 = the internet, else the index of the router whose LAN

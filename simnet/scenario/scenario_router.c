@@ -31,7 +31,7 @@ static const struct schema_row router_rows[] = {
 		.doc = "its outer address: of the network it is behind, or any on the internet" },
 	{ "lan", SCHEMA_KEEP, AT(lan), .form = &address_form, .def = "chosen",
 		.doc = "its inner network, as `192.168.1.0/24`, from /8 to /24; the router is the first in "
-		       "it" },
+		       "it; no range that it reaches outside" },
 	{ "region", SCHEMA_KEEP, AT(region), .form = &address_form,
 		.doc = "of the internet, where it is not behind another" },
 	{ "link", SCHEMA_KEEP, AT(link), .form = &link_form, .doc = "what its outer link does to packets" },

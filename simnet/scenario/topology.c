@@ -71,12 +71,18 @@ static bool behind_nat(const struct scenario *s, int router)
 	return false;
 }
 
-static bool is_chosen(const struct scenario *s, const struct prefix *net)
+/* By the file, or for a router before this one; or it would hold an outer address of the router's own. */
+static bool is_taken(const struct scenario *s, size_t router, const struct prefix *net)
 {
-	for (size_t i = 0; i < s->n_routers; i++)
-		if (s->routers[i].lan_chosen && prefix_overlaps(&s->routers[i].lan_net, net))
-			return true;
-	return false;
+	const struct scn_router *own = &s->routers[router];
+	bool taken = own->wan_chosen && prefix_contains(net, &own->wan);
+
+	for (size_t k = 0; k < own->n_uplinks; k++)
+		taken |= own->uplinks[k].ip_chosen && prefix_contains(net, &own->uplinks[k].ip);
+	for (size_t i = 0; i < s->n_routers && !taken; i++)
+		taken = (s->routers[i].lan_chosen || i < router) &&
+			prefix_overlaps(&s->routers[i].lan_net, net);
+	return taken;
 }
 
 /* A home looks like a home, a carrier like a carrier, and what nobody translates looks public. The mesh's own
@@ -87,7 +93,7 @@ static struct prefix lan_of(const struct scenario *s, size_t i)
 		struct prefix net = !behind_nat(s, (int)i) ? net24(198, 51, 100 + n)
 				    : has_children(s, i)   ? net24(10, 40 + n, 0)
 							   : net24(192, 168, 1 + n);
-		if (n == i + LAN_TRIES || !is_chosen(s, &net))
+		if (n == i + LAN_TRIES || !is_taken(s, i, &net))
 			return net;
 	}
 }
@@ -130,6 +136,28 @@ static void plan_nptv6(struct planning *p, size_t i)
 				s->routers[k].name, r->name);
 }
 
+/* Where a router's outer side is, there may be nothing that it has inside. ip: of that side, as the file says it, or
+ * NULL. */
+static void check_outer(struct planning *p, struct scn_at at, int router, int network, const struct addr *ip)
+{
+	const struct scn_router *r = &p->s->routers[router];
+	struct prefix up = topology_net(p->s, network);
+	int meets = topology_meets(p->s, router, network);
+	char text[ADDR_TEXT];
+
+	if (prefix_overlaps(&up, &r->lan_net))
+		plan_error(p, at, "the inner network of '%s' is of the same range as that of '%s'", r->name,
+			network_name(p->s, network));
+	else if (ip && prefix_contains(&r->lan_net, ip))
+		plan_error(p, at, "%s, outside of '%s', is in its inner network: another 'lan' or 'ip'",
+			addr_format(ip, text), r->name);
+	else if (meets >= 0)
+		plan_error(p, at,
+			"'%s' has inside what it reaches outside too, the range of '%s': another 'lan' for "
+			"one of them",
+			r->name, p->s->routers[meets].name);
+}
+
 static void plan_uplinks(struct planning *p, const struct scn_router *r)
 {
 	const char *why = !r->nat	      ? "it does not translate"
@@ -138,13 +166,9 @@ static void plan_uplinks(struct planning *p, const struct scn_router *r)
 					      : NULL;
 	if (r->n_uplinks && why)
 		plan_error(p, r->at, "router '%s' cannot have 'uplinks': %s", r->name, why);
-	for (size_t k = 0; k < r->n_uplinks; k++) {
-		struct prefix up = topology_net(p->s, r->uplinks[k].network);
-		if (prefix_overlaps(&up, &r->lan_net))
-			plan_error(p, r->uplinks[k].at,
-				"the inner network of '%s' is of the same range as that of '%s'", r->name,
-				network_name(p->s, r->uplinks[k].network));
-	}
+	for (size_t k = 0; k < r->n_uplinks; k++)
+		check_outer(p, r->uplinks[k].at, (int)(r - p->s->routers), r->uplinks[k].network,
+			r->uplinks[k].ip_chosen ? &r->uplinks[k].ip : NULL);
 }
 
 static void plan_lans(struct planning *p)
@@ -200,7 +224,8 @@ static void say_overlap(struct planning *p, int i, int k, int network)
 	prefix_format(&a->lan_net, mine);
 	prefix_format(&other, theirs);
 	plan_error(p, a->lan_chosen || !b ? a->lan_at : b->lan_at,
-		"the LAN %s of router '%s' overlaps %s, %s; whoever is on '%s' could not tell them apart",
+		"the LAN %s of router '%s' overlaps %s, %s; whoever is on '%s' could not tell them apart: "
+		"another 'lan' for one of them",
 		mine, a->name, theirs, network_name(p->s, k), network_name(p->s, network));
 }
 
@@ -217,6 +242,9 @@ static void check_overlaps(struct planning *p)
 			say_overlap(p, i, s->routers[i].behind, s->routers[i].behind);
 		else if (chosen && prefix_overlaps(&s->routers[i].lan_net, &internet))
 			say_overlap(p, i, -1, i);
+		else if (s->routers[i].nat && !s->routers[i].n_uplinks)
+			check_outer(p, s->routers[i].at, i, s->routers[i].behind,
+				s->routers[i].wan_chosen ? &s->routers[i].wan : NULL);
 		for (int k = 0; k < i; k++) {
 			if (!prefix_overlaps(&s->routers[i].lan_net, &s->routers[k].lan_net))
 				continue;
@@ -378,6 +406,15 @@ static bool is_wanted(const struct scenario *s, const struct plug *u)
 	return false;
 }
 
+/* Where two networks have one range, the probes tell the routers on them by their addresses. */
+static bool is_outer_elsewhere(const struct scenario *s, const struct plug *u)
+{
+	for (size_t i = 0; i < s->n_routers && u->router; i++)
+		if (&s->routers[i].wan != u->ip && addr_equal(&s->routers[i].wan, u->ip))
+			return true;
+	return false;
+}
+
 static void choose_address(struct numbering *n, const struct plug *u)
 {
 	struct prefix net = topology_net(n->p->s, u->network);
@@ -386,7 +423,8 @@ static void choose_address(struct numbering *n, const struct plug *u)
 
 	do
 		*u->ip = host_of(&net, (*next)++);
-	while (*next <= end && (who_has(n->p->s, u) || is_wanted(n->p->s, u)));
+	while (*next <= end &&
+		(who_has(n->p->s, u) || is_wanted(n->p->s, u) || is_outer_elsewhere(n->p->s, u)));
 	if (*next > end)
 		plan_error(n->p, u->at, "too many %s beside '%s'", u->router ? "routers" : "nodes", u->name);
 }
@@ -458,11 +496,8 @@ static void number_change(struct numbering *n, size_t i)
 	else
 		choose_address(n, &u);
 	if (c->plug.router >= 0) {
-		struct prefix up = topology_net(s, c->want.network), down = topology_net(s, c->plug.router);
-		if (prefix_overlaps(&up, &down))
-			plan_error(n->p, s->steps[i].at,
-				"the inner network of '%s' is of the same range as that of '%s'", name,
-				network_name(s, c->want.network));
+		check_outer(
+			n->p, s->steps[i].at, c->plug.router, c->want.network, u.chosen ? &c->want.ip : NULL);
 		return;
 	}
 	for (size_t k = 0; k < s->nodes[c->plug.node].n_ifaces; k++) {

@@ -50,6 +50,22 @@ int topology_way_down(const struct scenario *s, int network, int lan, bool v6)
 	return -1;
 }
 
+int topology_meets(const struct scenario *s, int router, int network)
+{
+	int n = (int)s->n_routers;
+
+	for (int out = 0; out < n; out++) {
+		int via = topology_way_down(s, network, out, false);
+		if (via < 0 || via == router)
+			continue;
+		for (int in = 0; in < n; in++)
+			if ((in == router || topology_way_down(s, router, in, false) >= 0) &&
+				prefix_equal(&s->routers[in].lan_net, &s->routers[out].lan_net))
+				return out;
+	}
+	return -1;
+}
+
 struct addr topology_pool(const struct scn_router *r, uint32_t k)
 {
 	return k ? r->pool[k] : r->wan;

@@ -52,6 +52,44 @@ static void test_routes(void **state)
 	wrong_rows_check(rows, ARRAY_LEN(rows));
 }
 
+/* What a router has inside is nothing that it reaches outside; what the file leaves open is chosen so. */
+static void test_ranges(void **state)
+{
+	static const struct wrong_row rows[] = {
+#define PAIR(a, b) HEAD "routers:\n  q: {" a "}\n  r: {" b "}\nnodes:\n  a: {at: r}\n"
+		{ PAIR("nat: home, lan: 192.168.7.0/24", "nat: home, lan: 192.168.7.0/24"), NULL },
+		{ PAIR("nat: none, lan: 192.168.7.0/24", "nat: home, lan: 192.168.0.0/16"), NULL },
+		{ PAIR("nat: none, lan: 10.0.0.0/8", "nat: home, lan: 10.1.0.0/24"), NULL },
+		{ PAIR("nat: none, lan: 192.168.7.0/24", "nat: home, lan: 192.168.7.0/24"),
+			"w.yaml:5:3: 'r' has inside what it reaches outside too, the range of 'q': another "
+			"'lan' for one of them" },
+		{ PAIR("nat: home, lan: 192.168.7.0/24", "nat: none, lan: 192.168.7.0/24"),
+			"w.yaml:4:3: 'q' has inside what it reaches outside too, the range of 'r': another "
+			"'lan' for one of them" },
+		{ HEAD "routers:\n  q: {nat: none, lan: 10.1.0.0/16}\n  r: {nat: home}\n  s: {nat: none, "
+		       "behind: r, lan: 10.1.0.0/16}\nnodes:\n  a: {at: s}\n",
+			"w.yaml:5:3: 'r' has inside what it reaches outside too, the range of 'q': another "
+			"'lan' for one of them" },
+		{ PAIR("nat: home", "nat: home, lan: 192.168.7.0/24, ip: 192.168.7.9"),
+			"w.yaml:5:3: 192.168.7.9, outside of 'r', is in its inner network: another 'lan' or "
+			"'ip'" },
+		{ PAIR("nat: home, ip: 192.168.1.9", "nat: home, ip: 192.168.2.9"), NULL },
+		{ PAIR("nat: none, lan: 192.168.7.0/24",
+			  "nat: home, lan: 192.168.7.0/24, uplinks: {x: {at: internet}}"),
+			"w.yaml:5:49: 'r' has inside what it reaches outside too, the range of 'q': another "
+			"'lan' for one of them" },
+		{ PAIR("nat: home",
+			  "nat: home, lan: 192.168.7.0/24") "steps:\n  - lease: {at: r, ip: 192.168.7.9}\n",
+			"w.yaml:9:5: 192.168.7.9, outside of 'r', is in its inner network: another 'lan' or "
+			"'ip'" },
+		{ HEAD "routers:\n  p: {nat: none}\n  q: {nat: none}\n  r: {nat: none, lan: "
+		       "198.51.100.0/24}\nnodes:\n  a: {at: r}\n",
+			NULL },
+	};
+	(void)state;
+	wrong_rows_check(rows, ARRAY_LEN(rows));
+}
+
 static void test_nat64(void **state)
 {
 	static const struct wrong_row rows[] = {
@@ -255,6 +293,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_routes),
+		cmocka_unit_test(test_ranges),
 		cmocka_unit_test(test_nat64),
 		cmocka_unit_test(test_nptv6),
 		cmocka_unit_test(test_on_router),

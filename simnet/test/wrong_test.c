@@ -324,15 +324,16 @@ static void test_wrong_files(void **state)
 			"w.yaml:4:23: '127.0.0.0/8' is not for hosts" },
 		{ HEAD "routers:\n  r: {nat: home, lan: 203.0.113.0/24}\nnodes:\n  a: {at: r}\n",
 			"w.yaml:4:23: the LAN 203.0.113.0/24 of router 'r' overlaps 203.0.113.0/24, "
-			"internet; whoever is on 'internet' could not tell them apart" },
+			"internet; whoever is on 'internet' could not tell them apart: another 'lan' for one "
+			"of them" },
 		{ HEAD "routers:\n  i: {nat: cgnat, lan: 10.0.0.0/8}\n  r: {nat: home, lan: 10.1.0.0/16, "
 		       "behind: i}\nnodes:\n  a: {at: r}\n",
 			"w.yaml:5:23: the LAN 10.1.0.0/16 of router 'r' overlaps 10.0.0.0/8, i; whoever is "
-			"on 'i' could not tell them apart" },
+			"on 'i' could not tell them apart: another 'lan' for one of them" },
 		{ HEAD "routers:\n  q: {nat: none, lan: 198.51.7.0/24}\n  r: {nat: none, lan: "
 		       "198.51.0.0/16}\nnodes:\n  a: {at: r}\n",
 			"w.yaml:5:23: the LAN 198.51.0.0/16 of router 'r' overlaps 198.51.7.0/24, q; whoever "
-			"is on 'internet' could not tell them apart" },
+			"is on 'internet' could not tell them apart: another 'lan' for one of them" },
 		{ HEAD "routers:\n  r: {nat: home, lan: 192.168.1.0/24}\nnodes:\n  a: {at: r, ip: "
 		       "192.168.2.9}\n",
 			"w.yaml:6:18: 192.168.2.9 of 'a' is not of the network of 'r', 192.168.1.0/24" },

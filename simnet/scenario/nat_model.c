@@ -166,6 +166,9 @@ const char *nat_model_trouble(const struct nat_model *m)
 		return "filtering of hairpins without a hairpin";
 	if (m->table < 1 || m->table > NAT_TABLE_MAX)
 		return "a table holds 1 to 65536 mappings";
+	if (m->ports == NAT_PORTS_OVERLOAD && (m->udp.mapping != NAT_EIM || m->tcp.mapping != NAT_EIM))
+		return "'ports: overload' keeps the inner port whoever is sent to, which is EIM: it needs "
+		       "'mapping: EIM', of TCP too";
 	if (!is_lifetime(l->udp_new_s) || !is_lifetime(l->udp_s) || !is_lifetime(l->tcp_opening_s) ||
 		!is_lifetime(l->tcp_s) || !is_lifetime(l->tcp_closing_s) || !is_lifetime(l->icmp_s))
 		return "a lifetime is 1 s to 120 h";

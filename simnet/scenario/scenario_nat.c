@@ -74,7 +74,8 @@ static const struct schema_row nat_rows[] = {
 	{ "ports", SCHEMA_WORD, AT(ports), .words = nat_ports_words, .def = "hash",
 		.doc = "how a mapping gets its port: a `hash` of what it depends on and the seed; the inner "
 		       "one if it is "
-		       "free (`preserve`), or though another host has it (`overload`); the next one; by "
+		       "free (`preserve`), or though another host has it (`overload`, with EIM alone); the "
+		       "next one; by "
 		       "chance; a hash "
 		       "of the same `parity`; out of a `block` of the host" },
 	{ "block", SCHEMA_U64, AT(block), .min = 4, .max = 4096,

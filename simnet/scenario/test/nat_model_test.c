@@ -11,12 +11,12 @@
 /* Each row breaks the default in one place. */
 static void test_contradictions(void **state)
 {
-	struct nat_model rows[12];
+	struct nat_model rows[14];
 	static const char *const want[] = { "power of two", "power of two", "size of blocks", "1 to 8",
 		"1 to 8", "arbitrary pool", "without a hairpin", "1 to 65536", "1 s to 120 h", "1 s to 120 h",
-		"at least as long", "two forwards" };
+		"at least as long", "two forwards", "'mapping: EIM'", "'mapping: EIM'" };
 	(void)state;
-	for (size_t i = 0; i < 12; i++)
+	for (size_t i = 0; i < 14; i++)
 		rows[i] = nat_model_default;
 	rows[0].ports = NAT_PORTS_BLOCK;
 	rows[1].ports = NAT_PORTS_BLOCK;
@@ -33,8 +33,11 @@ static void test_contradictions(void **state)
 	rows[11].forwards[0] = rows[11].forwards[1] =
 		(struct nat_forward) { .proto = 17, .port = 4242, .to = "alice", .to_port = 1 };
 	rows[11].n_forwards = 2;
+	rows[12].ports = rows[13].ports = NAT_PORTS_OVERLOAD;
+	rows[12].udp.mapping = NAT_ADM;
+	rows[13].tcp.mapping = NAT_APDM;
 	assert_null(nat_model_trouble(&nat_model_default));
-	for (size_t i = 0; i < 12; i++) {
+	for (size_t i = 0; i < 14; i++) {
 		const char *got = nat_model_trouble(&rows[i]);
 		if (!got || !strstr(got, want[i]))
 			fail_msg("row %zu: %s, not %s", i, got ? got : "nothing", want[i]);

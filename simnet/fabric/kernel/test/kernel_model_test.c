@@ -589,7 +589,7 @@ static struct nat_model with(void (*change)(struct nat_model *m))
 	}
 CHANGE(refresh_in, m->refresh = NAT_REFRESH_IN)
 CHANGE(no_fragments, m->fragments = NAT_FRAGMENTS_NONE)
-CHANGE(overload_adm, m->ports = NAT_PORTS_OVERLOAD; m->udp.mapping = NAT_ADM)
+CHANGE(overload_adf, m->ports = NAT_PORTS_OVERLOAD; m->udp.filtering = NAT_ADF)
 CHANGE(overload_hairpin, m->ports = NAT_PORTS_OVERLOAD; m->hairpin = NAT_HAIRPIN_EXTERNAL)
 CHANGE(stubborn, m->ports = NAT_PORTS_PRESERVE; m->accepts_wan = true)
 CHANGE(moves, m->expiry = NAT_EXPIRY_MOVE)
@@ -609,7 +609,7 @@ static void test_refused(void **state)
 		void (*change)(struct nat_model *m);
 		const char *why;
 	} rows[] = { { refresh_in, "only inbound packets refresh" }, { no_fragments, "puts them together" },
-		{ overload_adm, "overloaded ports" }, { overload_hairpin, "overloaded ports" },
+		{ overload_adf, "overloaded ports" }, { overload_hairpin, "overloaded ports" },
 		{ stubborn, "do not give way" }, { moves, "move after expiry" },
 		{ keeps, "come back after expiry" }, { drawn_young, "expire before conntrack's flow" },
 		{ pool_block, "a pool of addresses" }, { pool_open, "a pool of addresses" },

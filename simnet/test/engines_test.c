@@ -348,12 +348,13 @@ static void test_probes(void **state)
 					 "ports: block, block: 64" };
 	struct buf text = { 0 };
 	(void)state;
-	assert_true(buf_printf(&text, HEAD "routers:\n  trap: {nat: home, accepts-wan: true}\n"));
+	assert_true(buf_printf(&text, HEAD "routers:\n  trap: {nat: home, accepts-wan: true}\n"
+					   "  over: {nat: {ports: overload, hairpin: external}}\n"));
 	for (size_t i = 0; i < 9; i++)
 		assert_true(buf_printf(&text, "  r%zu: {nat: {mapping: %s, filtering: %s, %s}}\n", i,
 			mappings[i / 3], filterings[i % 3], rest[i % ARRAY_LEN(rest)]));
 	assert_true(buf_printf(&text, "nodes:\n  a: {at: r0}\n"));
-	expect(&engine_user, buf_cstr(&text), EXIT_PASS, "10 routers and 1 host built");
+	expect(&engine_user, buf_cstr(&text), EXIT_PASS, "11 routers and 1 host built");
 	buf_free(&text);
 }
 
@@ -368,9 +369,9 @@ static void test_stanzas(void **state)
 		"{mapping: ADM, filtering: ADF, hairpin: external, hairpin-filter: true}",
 		"{lifetime-new: 10s}", "{refresh: out}", "{tcp: {unknown: strict}}",
 		"{tcp: {unknown: reset}}", "{tcp: {unknown: silent}}", "{icmp: {errors: lost}}",
-		"{table: 100}", "{tcp: {mapping: APDM, filtering: EIF}}",
-		"{mapping: ADM, tcp: {mapping: EIM}}", "pfsense", "linux-masquerade", "corporate", "hotel",
-		"mobile-4g", "cloud-gateway" };
+		"{table: 100}", "{mapping: APDM, pool: 8, hairpin: external}",
+		"{tcp: {mapping: APDM, filtering: EIF}}", "{mapping: ADM, tcp: {mapping: EIM}}", "pfsense",
+		"linux-masquerade", "corporate", "hotel", "mobile-4g", "cloud-gateway" };
 	static const struct engine_ops *const engines[] = { &engine_kernel, &engine_user };
 	struct buf text = { 0 };
 	(void)state;
@@ -381,6 +382,22 @@ static void test_stanzas(void **state)
 	for (size_t e = 0; e < ARRAY_LEN(engines); e++)
 		expect(engines[e], buf_cstr(&text), EXIT_PASS, "every router probed");
 	buf_free(&text);
+}
+
+/* Routers whose networks have the range of what somebody else has outside, and forwards of one that has several addresses. */
+static void test_places(void **state)
+{
+	static const char text[] = HEAD
+		"routers:\n  a: {nat: home, lan: 192.168.7.0/24}\n  b: {nat: home, lan: 192.168.7.0/24}\n"
+		"  c: {nat: home, behind: a}\n  g: {nat: home, behind: b}\n  d: {nat: home, ip: 10.0.0.7}\n  "
+		"e: {nat: home, lan: "
+		"10.0.0.0/8}\n"
+		"  f: {nat: {pool: 8, forwards: [udp 4242 n:41641, tcp 80 n:80, udp 4243 o:41641, tcp 81 "
+		"o:80, udp 4244 p:41641]}}\n"
+		"nodes:\n  n: {at: f}\n  o: {at: f}\n  p: {at: f}\n";
+	(void)state;
+	expect(&engine_kernel, text, EXIT_PASS, "every router probed");
+	expect(&engine_user, text, EXIT_PASS, "every router probed");
 }
 
 /* A box without an input filter remembers what nobody has answered, and forgets it in the time that is for that. */
@@ -573,6 +590,7 @@ int main(void)
 		cmocka_unit_test(test_late_service),
 		cmocka_unit_test(test_probes),
 		cmocka_unit_test(test_stanzas),
+		cmocka_unit_test(test_places),
 		cmocka_unit_test(test_open_box),
 		cmocka_unit_test(test_links),
 		cmocka_unit_test(test_slow_machine),

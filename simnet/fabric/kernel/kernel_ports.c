@@ -163,18 +163,26 @@ static void put_policy(struct nat *n, const char *chain, const struct choice *c)
 	nat_put_drop(n, "", "no mapping: every port that was tried is taken");
 }
 
-static void put_choice(struct nat *n, const char *chain, const struct choice *c)
+/* What a forward's inside end sends, and what becomes of it. */
+static void put_forwarded_out(struct nat *n, const struct nat_proto *p, const char *end, bool port)
 {
 	char text[ADDR_TEXT];
+	for (size_t i = 0; i < n->m->n_forwards; i++) {
+		const struct nat_forward *f = &n->m->forwards[i];
+		if (f->proto != p->number)
+			continue;
+		nat_put(n, "  meta l4proto %s ct original ip saddr %s ct original proto-src %u %s", p->word,
+			addr_format(&f->ip, text), f->to_port, end);
+		nat_put(n, port ? ":%u\n" : "\n", f->port);
+	}
+}
+
+static void put_choice(struct nat *n, const char *chain, const struct choice *c)
+{
 	if (n->m->ports == NAT_PORTS_BLOCK)
 		put_block_chains(n, chain, c);
 	nat_put(n, " chain %s_%s {\n", chain, c->p->word);
-	for (size_t i = 0; i < n->m->n_forwards; i++)
-		if (n->m->forwards[i].proto == c->p->number)
-			nat_put(n,
-				"  meta l4proto %s ct original ip saddr %s ct original proto-src %u %s:%u\n",
-				c->p->word, addr_format(&n->m->forwards[i].ip, text),
-				n->m->forwards[i].to_port, c->to, n->m->forwards[i].port);
+	put_forwarded_out(n, c->p, c->to, true);
 	if (!n->roams)
 		nat_put(n, "  meta l4proto %s %s:%s map @external_%s\n", c->p->word, c->to, c->p->key->out,
 			c->p->word);
@@ -188,12 +196,16 @@ static void put_choice(struct nat *n, const char *chain, const struct choice *c)
 	nat_put(n, " }\n");
 }
 
-/* Which address of the pool a flow takes: a hash of its inside address, or of what its mapping depends on. */
+/* Which address of the pool a flow takes: the first, where forwards are, or a hash of its inside address, or of what its
+ * mapping depends on. */
 static void put_pool_jumps(struct nat *n, const char *chain, const struct nat_proto *p)
 {
-	nat_put(n, " chain %s_%s {\n  meta l4proto %s jhash %s mod %" PRIu32 " seed 0x%" PRIx32 " vmap {",
-		chain, p->word, p->word, n->m->pool_arbitrary ? p->key->out : "ct original ip saddr",
-		n->m->pool, n->seed / 2 + 1);
+	char first[48];
+	nat_put(n, " chain %s_%s {\n", chain, p->word);
+	snprintf(first, sizeof(first), "goto %s0_%s", chain, p->word);
+	put_forwarded_out(n, p, first, false);
+	nat_put(n, "  meta l4proto %s jhash %s mod %" PRIu32 " seed 0x%" PRIx32 " vmap {", p->word,
+		n->m->pool_arbitrary ? p->key->out : "ct original ip saddr", n->m->pool, n->seed / 2 + 1);
 	for (uint32_t k = 0; k < n->m->pool; k++)
 		nat_put(n, "%s %" PRIu32 " : goto %s%" PRIu32 "_%s", k ? "," : "", k, chain, k, p->word);
 	nat_put(n, " }\n }\n");

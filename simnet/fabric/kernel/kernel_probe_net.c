@@ -70,6 +70,20 @@ static int add_way_out(const struct scenario *s, struct nl *n, int ifindex, int 
 	return nl_route_add(n, &r, eb);
 }
 
+/* The router itself is on that network, though another's LAN may have the same range. */
+static int add_way_to(const struct scn_router *r, struct nl *n, int ifindex, struct errbuf *eb)
+{
+	int err = 0;
+	for (uint32_t k = 0; k < (r->nat ? r->model.pool : 1) && !err; k++) {
+		struct addr outer = topology_pool(r, k);
+		err = nl_route_add(n,
+			&(struct nl_route) {
+				.dst = prefix_of(&outer), .via = addr_v4(0), .ifindex = ifindex },
+			eb);
+	}
+	return err;
+}
+
 /* To the LANs behind the routers that face the network: by IPv6 as it should be, by IPv4 as a stranger may
  * try. */
 static int add_ways_in(const struct scenario *s, struct nl *n, int ifindex, int network, struct errbuf *eb)
@@ -81,7 +95,9 @@ static int add_ways_in(const struct scenario *s, struct nl *n, int ifindex, int 
 		if (r->behind != network)
 			continue;
 		struct nl_route in = { .dst = r->lan_net, .ifindex = ifindex, .via = r->wan };
-		err = nl_route_add(n, &in, eb);
+		err = add_way_to(r, n, ifindex, eb);
+		if (!err)
+			err = nl_route_add(n, &in, eb);
 		in.dst = topology_v6_from(s, network, i, &r->lan);
 		in.via = topology_v6(s, network, &r->wan).ip;
 		if (!err && s->ipv6)

@@ -362,7 +362,7 @@ static void put_learning(struct nat *n)
 
 static void put_guard(struct nat *n)
 {
-	char why[96], match[160], external[64];
+	char why[96], match[sizeof(n->pool_set) + 64], external[64];
 	nat_put(n, " chain guard { type filter hook input priority filter;\n"
 		   "  ct state established,related accept\n");
 	for (unsigned i = 0; i < NAT_PROTOS; i++) {

@@ -181,8 +181,8 @@ static bool is_forwarded_to(const struct nat_forward *f, const struct nat_key *k
 	return addr_equal(&f->ip, &k->ip) && f->to_port == k->port;
 }
 
-/* Overloading: the port may be another's too, as long as both do not talk with one peer. So it is always with what the
- * router itself talks from. */
+/* Overloading: the port may be another's too, as long as both do not talk with one peer, and neither with the other. So it
+ * is always with what the router itself talks from. */
 static bool is_free(const struct choice *c, uint16_t port)
 {
 	struct endpoint outside = { .ip = c->ip, .port = port };
@@ -192,6 +192,8 @@ static bool is_free(const struct choice *c, uint16_t port)
 		if (f->proto == c->key->proto && f->port == port && !is_forwarded_to(f, c->key))
 			return false;
 	}
+	if (m && endpoint_equal(&outside, c->peer))
+		return false;
 	for (; m; m = m->same)
 		if ((c->n->m.ports != NAT_PORTS_OVERLOAD && !nat_owns(c->n, &m->key.ip)) ||
 			talks_with(m, c->peer))
@@ -280,9 +282,13 @@ static bool choose_block(struct choice *c)
 	return false;
 }
 
+/* A forward is of the first address, and what is sent from its inside end too. */
 static struct addr choose_address(const struct nat *n, const struct nat_key *k)
 {
-	if (n->m.pool < 2)
+	bool first = n->m.pool < 2;
+	for (size_t i = 0; i < n->m.n_forwards; i++)
+		first |= n->m.forwards[i].proto == k->proto && is_forwarded_to(&n->m.forwards[i], k);
+	if (first)
 		return n->pool[0];
 	const void *about = n->m.pool_arbitrary ? (const void *)k : (const void *)&k->ip;
 	uint64_t what = draw_hash(&n->draw, about, n->m.pool_arbitrary ? sizeof(*k) : sizeof(k->ip));

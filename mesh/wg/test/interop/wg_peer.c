@@ -32,6 +32,7 @@ struct rig {
 	bool under_load, bad; /* bad: 1 % lost, 1 % twice, order shuffled */
 	bool record;	      /* print every datagram */
 	unsigned sent[5], got[5], keepalives_sent, keepalives_got;
+	unsigned taken;	       /* of those that we got: what the core found good */
 	unsigned inner, outer; /* packets we got from them, and their kernel from us */
 	unsigned twice;
 	uint8_t *seen[2]; /* by sequence number: to us, to them */
@@ -107,7 +108,10 @@ static void to_us(struct rig *r, const uint8_t *p, size_t len)
 	if (len && p[0] < 5)
 		r->got[p[0]]++;
 	struct ip_view v = { 0 };
-	if (wg_receive(r->wg, now(r), &k, &from, &out) != WG_OK || !out.is_data)
+	if (wg_receive(r->wg, now(r), &k, &from, &out) != WG_OK)
+		return;
+	r->taken++;
+	if (!out.is_data)
 		return;
 	if (!k.len)
 		r->keepalives_got++;
@@ -416,21 +420,30 @@ static bool cookie_of_ours(struct rig *r)
 	       both_ways(r);
 }
 
-/* Initiations that cost them a key agreement each, until they ask for cookies. */
-static bool cookie_of_theirs(struct rig *r)
+/* Initiations that cost them a key agreement each. */
+static void flood(struct rig *r)
 {
 	struct wg_initiation junk = { .type = WG_INITIATION };
-	for (int round = 0; round < 40 && !r->got[WG_COOKIE]; round++) {
-		for (uint32_t i = 0; i < 400; i++) {
-			random_system.fill(NULL, junk.sender, sizeof(junk.sender) + sizeof(junk.ephemeral));
-			wg_cookie_sign(now(r), peer(r), (uint8_t *)&junk, sizeof(junk));
-			to_them(r, (uint8_t *)&junk, sizeof(junk));
-			if (i == 300)
-				(void)wg_handshake_begin(r->wg, now(r), peer(r));
-		}
-		(void)pump(r, NULL, 0, 30);
+	for (uint32_t i = 0; i < 400; i++) {
+		random_system.fill(NULL, junk.sender, sizeof(junk.sender) + sizeof(junk.ephemeral));
+		wg_cookie_sign(now(r), peer(r), (uint8_t *)&junk, sizeof(junk));
+		to_them(r, (uint8_t *)&junk, sizeof(junk));
 	}
-	return r->got[WG_COOKIE] && pump(r, NULL, 0, 2000) && peer(r)->cookie_at != WG_NEVER && both_ways(r);
+}
+
+/* Ours stands behind a flood, so that a cookie is the answer to it. Where that has passed by the time they come to ours
+ * they answer it at once, and a new one stands behind the next. */
+static bool cookie_of_theirs(struct rig *r)
+{
+	unsigned responses = 0;
+	for (int round = 0; round < 40 && peer(r)->cookie_at == WG_NEVER; round++) {
+		flood(r);
+		responses = r->got[WG_RESPONSE];
+		if (!wg_handshake_begin(r->wg, now(r), peer(r)) || !pump(r, &r->taken, r->taken + 1, 12000))
+			return false;
+	}
+	return peer(r)->cookie_at != WG_NEVER && pump(r, &r->got[WG_RESPONSE], responses + 1, 12000) &&
+	       both_ways(r);
 }
 
 static bool keepalive_of_ours(struct rig *r)

@@ -42,12 +42,10 @@ static void begin(struct asked *k, struct world *w, const char *body)
 		.host = "localhost",
 		.body = body,
 		.body_len = strlen(body),
-		.content_type = "application/json",
-		.timeout_ms = WAIT_MS };
+		.content_type = "application/json" };
 	const struct http_client_events ev = { .done = asked_done, .failed = asked_failed, .arg = k };
 	*k = (struct asked) { .w = w };
-	k->rq = http_request(w->loop, &rq, &ev);
-	assert_non_null(k->rq);
+	k->rq = world_request(w, &rq, &ev);
 }
 
 static void end(struct asked *k)

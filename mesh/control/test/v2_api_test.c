@@ -239,7 +239,7 @@ static void ask_later(struct later *l, const char *key, const char *target, cons
 	} else {
 		rq.unix_path = l->w->socket;
 	}
-	assert_non_null(http_request(l->w->loop, &rq, &ev));
+	(void)world_request(l->w, &rq, &ev);
 }
 
 static bool dns_says(struct world *w, const char *key, const char *part, const char *name, const char *want)

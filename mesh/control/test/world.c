@@ -87,12 +87,22 @@ static void page_failed(void *arg, int code, const char *why)
 	fail_msg("request: %d %s", code, why);
 }
 
+struct http_client *world_request(
+	struct world *w, const struct http_request *rq, const struct http_client_events *ev)
+{
+	struct http_request patient = *rq;
+	patient.timeout_ms = WAIT_MS;
+	struct http_client *c = http_request(w->loop, &patient, ev);
+	assert_non_null(c);
+	return c;
+}
+
 const char *world_fetch(struct world *w, const struct http_request *rq)
 {
 	const struct http_client_events ev = { .done = page_done, .failed = page_failed, .arg = w };
 	free(w->answer);
 	w->answer = NULL;
-	assert_non_null(http_request(w->loop, rq, &ev));
+	(void)world_request(w, rq, &ev);
 	WAIT(w, w->answer);
 	return w->answer;
 }

@@ -57,6 +57,19 @@ bool ctl_endpoints_equal(const struct ctl_endpoints *a, const struct ctl_endpoin
 	return true;
 }
 
+bool ctl_services_equal(const struct ctl_hostinfo *a, const struct ctl_hostinfo *b)
+{
+	if (a->n_services != b->n_services)
+		return false;
+	for (size_t i = 0; i < a->n_services; i++) {
+		const struct ctl_service *x = &a->services[i], *y = &b->services[i];
+		if (x->port != y->port || !ctl_text_equal(x->proto, y->proto) ||
+			!ctl_text_equal(x->description, y->description))
+			return false;
+	}
+	return true;
+}
+
 static bool same_degrees(double a, double b)
 {
 	return !(a < b) && !(a > b);

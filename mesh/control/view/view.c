@@ -387,17 +387,6 @@ bool view_farewell(const struct view_context *c, const struct member *self, stru
 
 /* --- differences --- */
 
-static bool same_services(const struct ctl_hostinfo *a, const struct ctl_hostinfo *b)
-{
-	if (a->n_services != b->n_services)
-		return false;
-	for (size_t i = 0; i < a->n_services; i++)
-		if (a->services[i].port != b->services[i].port ||
-			!ctl_text_equal(a->services[i].proto, b->services[i].proto))
-			return false;
-	return true;
-}
-
 /* What a patch cannot carry is the same. */
 static bool can_patch(const struct member *a, const struct member *b)
 {
@@ -407,7 +396,7 @@ static bool can_patch(const struct member *a, const struct member *b)
 	       ctl_text_equal(a->hostinfo.os, b->hostinfo.os) &&
 	       ctl_text_equal(a->hostinfo.ipn_version, b->hostinfo.ipn_version) &&
 	       ctl_location_equal(a->hostinfo.location, b->hostinfo.location) &&
-	       same_services(&a->hostinfo, &b->hostinfo) && ctl_prefixes_equal(&a->served, &b->served) &&
+	       ctl_services_equal(&a->hostinfo, &b->hostinfo) && ctl_prefixes_equal(&a->served, &b->served) &&
 	       ctl_prefixes_equal(&a->hostinfo.routable_ips, &b->hostinfo.routable_ips);
 }
 

@@ -80,6 +80,7 @@ struct ctl_dns *copy_dns(struct arena *a, const struct ctl_dns *from)
 
 /* --- equality --- */
 
+/* But for what it measures of its network and the name of its log, of which peers make nothing. */
 static bool same_hostinfo(const struct ctl_hostinfo *a, const struct ctl_hostinfo *b)
 {
 	return ctl_text_equal(a->hostname, b->hostname) && ctl_text_equal(a->os, b->os) &&
@@ -87,7 +88,7 @@ static bool same_hostinfo(const struct ctl_hostinfo *a, const struct ctl_hostinf
 	       ctl_text_equal(a->ipn_version, b->ipn_version) && ctl_text_equal(a->machine, b->machine) &&
 	       ctl_prefixes_equal(&a->routable_ips, &b->routable_ips) &&
 	       ctl_strings_equal(&a->request_tags, &b->request_tags) && a->shields_up == b->shields_up &&
-	       ctl_location_equal(a->location, b->location);
+	       ctl_services_equal(a, b) && ctl_location_equal(a->location, b->location);
 }
 
 bool copy_node_equal(const struct ctl_node *a, const struct ctl_node *b)

@@ -130,6 +130,22 @@ static void send_message(struct map_stream *m, const struct ctl_map_response *r)
 	send_frame(m, packed_change(&m->in->packed, &c, r, m->zstd));
 }
 
+/* What changed of peers alone leaves a client's map as it is; with anything else it makes the map anew, and official ones
+ * (1.102) compare that with the map they made so before: where a patch leads back to that, it is lost. It goes by itself. */
+static void send_changes(struct map_stream *m, struct ctl_map_response *r)
+{
+	const struct ctl_map_response patches = {
+		.control_time_ms = FLEET_NO_TIME, .patches = r->patches, .n_patches = r->n_patches
+	};
+	const bool apart = r->n_patches &&
+			   (r->node || r->n_filters || r->ssh_json || r->dns || r->derp_map || r->domain);
+	if (apart)
+		r->n_patches = 0;
+	send_message(m, r);
+	if (apart && m->stream)
+		send_message(m, &patches);
+}
+
 static void no_memory(struct map_stream *m)
 {
 	log_error("node %lld: no memory for its map: stream closed", (long long)m->node);
@@ -162,7 +178,7 @@ static void send_update(struct map_stream *m)
 	} else {
 		queue_join(m);
 		if (!empty)
-			send_message(m, &r);
+			send_changes(m, &r);
 	}
 	arena_free(&a);
 }

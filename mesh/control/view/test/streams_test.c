@@ -29,8 +29,9 @@ enum {
 struct h2_stream {
 	void *data;
 	unsigned begun, messages, ended, cut;
-	unsigned takes_ms; /* to write a message */
-	bool full;	   /* it takes no more */
+	char said[4][2048]; /* the message n, where there is room, is [n % 4] */
+	unsigned takes_ms;  /* to write a message */
+	bool full;	    /* it takes no more */
 	/* NULL for none: set by a message of one stream, and what it was at a message of the other. */
 	struct loop_timer *sets, *asks;
 	bool was_set;
@@ -62,6 +63,8 @@ int h2_respond_chunk(struct h2_stream *s, const void *p, size_t len)
 		loop_timer_set(s->sets, 0);
 	if (s->asks)
 		s->was_set = loop_timer_is_set(s->asks);
+	snprintf(s->said[s->messages % ARRAY_LEN(s->said)], sizeof(s->said[0]), "%.*s", (int)len - 4,
+		(const char *)p + 4);
 	s->messages += !s->full;
 	return s->full ? ERR_TOO_LARGE : 0;
 }
@@ -188,6 +191,37 @@ static void test_single(void **state)
 	assert_int_equal(x->s.journal.n, 0);
 	settle(x);
 	assert_told(x, 2);
+}
+
+/* That member has another home relay. */
+static void move(struct fixture *x, int64_t id, int32_t region)
+{
+	struct member *old = fleet_by_id(&x->f, id);
+	member_get(old);
+	struct member draft = *old;
+	draft.home_derp = region;
+	const struct member *now = net_put(&x->f, &draft);
+	assert_non_null(now);
+	streams_changed(&x->s, old, now, false);
+	member_put(old);
+}
+
+/* What changes of oneself and of others at one moment are two messages: the second changes peers and nothing else. */
+static void test_moved_together(void **state)
+{
+	struct fixture *x = *state;
+	const struct h2_stream *laptop = &x->streams[0], *bobs = &x->streams[1];
+	move(x, 1, 900);
+	move(x, CHANGED, 900);
+	settle(x);
+	assert_int_equal(laptop->messages, 3);
+	assert_non_null(strstr(laptop->said[1], "\"Node\":"));
+	assert_null(strstr(laptop->said[1], "PeersChangedPatch"));
+	assert_null(strstr(laptop->said[2], "\"Node\":"));
+	assert_non_null(strstr(laptop->said[2], "\"PeersChangedPatch\":[{\"NodeID\":2,\"DERPRegion\":900}]"));
+	assert_int_equal(bobs->messages, 2); /* nothing of its own */
+	assert_non_null(strstr(bobs->said[1], "\"NodeID\":1,"));
+	assert_non_null(strstr(bobs->said[1], "\"NodeID\":2,"));
 }
 
 /* However many changes there are before the loop turns, no more than so many are kept. */
@@ -327,6 +361,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_single, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_moved_together, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_bound, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_rest, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_after_rest, setup, teardown),

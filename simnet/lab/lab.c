@@ -28,6 +28,13 @@ uint64_t lab_stretched_ms(
 	return start + slowness_stretch(slowness_since(l->slowness, mark), deadline - start);
 }
 
+uint64_t lab_stretch_now(const struct lab *l, uint64_t ms)
+{
+	const struct slowness_mark now = slowness_now(l->slowness);
+
+	return slowness_stretch(slowness_since(l->slowness, &now), ms);
+}
+
 struct lab_since lab_since(const struct lab *l)
 {
 	return (struct lab_since) { slowness_now(l->slowness), loop_now_ms(l->loop) };
@@ -137,8 +144,7 @@ int lab_run(struct lab *l, int host, const char *const *argv, uint64_t timeout_m
 int lab_run_said(struct lab *l, int host, const char *const *argv, uint64_t timeout_ms,
 	const struct lab_output *to, struct errbuf *eb)
 {
-	struct slowness_mark mark = slowness_now(l->slowness);
-	timeout_ms = slowness_stretch(slowness_since(l->slowness, &mark), timeout_ms);
+	timeout_ms = lab_stretch_now(l, timeout_ms);
 	struct waited w = {
 		.out = to->out, .said = to->said, .eb = eb, .name = argv[0], .timeout_ms = timeout_ms
 	};

@@ -68,6 +68,8 @@ bool lab_look(struct lab *l, bool (*done)(void *arg), void *arg, uint64_t ms);
 /* The deadline of what began at `start`, later by how slow the machine was since. */
 uint64_t lab_stretched_ms(
 	const struct lab *l, const struct slowness_mark *mark, uint64_t start, uint64_t deadline);
+/* How long what begins now may take: the more the slower the machine is. */
+uint64_t lab_stretch_now(const struct lab *l, uint64_t ms);
 void lab_poke(struct lab *l);		    /* something changed: waits look again */
 void lab_sleep(struct lab *l, uint64_t ms); /* less when the run cannot go on */
 

@@ -492,7 +492,8 @@ static int start_command(struct program *p, struct errbuf *eb)
 		return err;
 	struct proc_place at = lab_place(p->lab, on);
 	at.as_user = on == p->node;
-	p->job = job_start(&at, (const char *const *)argv, COMMAND_TIMEOUT_MS, command_done, p, eb);
+	p->job = job_start(&at, (const char *const *)argv, lab_stretch_now(p->lab, COMMAND_TIMEOUT_MS),
+		command_done, p, eb);
 	fields_argv_free(argv);
 	return p->job ? 0 : ERR_REFUSED;
 }

@@ -53,6 +53,10 @@ static const struct command_line_file files[] = {
 		"sleep .02; done\"]}\n  - run: {at: a, argv: [sh, -c, 'echo nameserver {dns.ip} "
 		">/etc/resolv.conf']}\n  - resolve: {from: a, name: x.test, is: NXDOMAIN, within: 1500ms}\n"
 		"  - resolve: {from: a, name: x.test, is: 1.2.3.4, within: 200ms}\n" },
+	/* Ten seconds are the bound of what an adapter runs. */
+	{ "beginner.yaml",
+		"adapter: 1\nname: beginner\nstart: [sleep, '60']\nthen:\n  - run: [sleep, '11']\n" },
+	{ "begins.yaml", SCENARIO "begins\nnodes:\n  a: {at: internet, run: beginner}\n" },
 	{ "same.yaml", SCENARIO "pass\n" HOSTS },
 	/* Both have to run at the same time. */
 	{ "meet.yaml", SCENARIO "meet\nmatrix: {x: [one, two]}\n" HOSTS
@@ -168,6 +172,8 @@ static void test_slow_machine(void **state)
 	command_line_expect("SIMNET_SLOWDOWN=3 simnet run nameless.yaml", 5, "INCONCLUSIVE nameless");
 	command_line_expect("SIMNET_SLOWDOWN=3 simnet run wants.yaml", 5, "INCONCLUSIVE wants  ");
 	command_line_expect("simnet run wants.yaml", 1, "FAIL wants");
+	command_line_expect("SIMNET_SLOWDOWN=3 simnet run begins.yaml", 0, "PASS begins");
+	command_line_expect("simnet run begins.yaml", 1, "'sleep' did not end in time");
 	/* A question is asked again as soon as on any machine. */
 	command_line_expect("simnet run asks.yaml", 1, "no answer from");
 	command_line_expect(

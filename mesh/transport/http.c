@@ -167,6 +167,8 @@ static bool parse_authority(const char *p, size_t len, struct url *out)
 			return false;
 		host = p + 1;
 		host_len = (size_t)(close - host);
+		if (!memchr(host, ':', host_len)) /* a name, which stands in none */
+			return false;
 		colon = close + 1 < end ? close + 1 : NULL;
 		if (colon && *colon != ':')
 			return false;
@@ -177,7 +179,7 @@ static bool parse_authority(const char *p, size_t len, struct url *out)
 	if (!host_len || host_len >= sizeof(out->host))
 		return false;
 	for (size_t i = 0; i < host_len; i++)
-		if (host[i] <= ' ' || host[i] >= 0x7f || strchr("@<>\"\\^`{|}%", host[i]))
+		if (host[i] <= ' ' || host[i] >= 0x7f || strchr("@<>[]\"\\^`{|}%", host[i]))
 			return false;
 	memcpy(out->host, host, host_len);
 	out->host[host_len] = '\0';

@@ -90,7 +90,7 @@ static void test_url(void **state)
 	};
 	static const char *const bad[] = { "ftp://a", "http://", "http://:80", "http://a:0", "http://a:65536",
 		"http://a:1x", "http://u@h/", "http://[::1", "http://[::1]x", "http://a b/", "http://a/ b",
-		"" };
+		"http://[[fd]", "http://[fd]", "http://[::1[]", "http://a]/", "" };
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
 		struct url u = { .port = 7 };

@@ -1,15 +1,10 @@
 /* Any file: what is read and written again reads the same, and holds nothing but addresses, names and words; and so does what goes
  * in its place, with the names of the search as the server's too, and one nameserver. With short memory once more. */
+#include "mesh/base/fuzz/must.h"
 #include "mesh/base/fuzz/trouble.h"
 #include "mesh/node/host/resolv_conf.h"
 #include <stdlib.h>
 #include <string.h>
-
-static void must(bool ok)
-{
-	if (!ok)
-		abort();
-}
 
 static void own_words_only(const char *s, const char *also)
 {

@@ -1,6 +1,7 @@
 /* All relays of a map that changes, and connections that come and go at any moment: what relays.c makes of it. An input is a row
  * of steps of two bytes, what and how. The connections are this file's own (those of relay_link.c have a target of their own), and
  * so are the probes. With short memory once more. */
+#include "mesh/base/fuzz/must.h"
 #include "mesh/base/fuzz/trouble.h"
 #include "mesh/base/err.h"
 #include "mesh/base/log.h"
@@ -52,12 +53,6 @@ static struct {
 	size_t received;
 	uint64_t aged;
 } w;
-
-static void must(bool ok)
-{
-	if (!ok)
-		abort();
-}
 
 /* --- connections and probes --- */
 
@@ -348,20 +343,13 @@ static void turn(int n)
 		loop_run_once(w.loop);
 }
 
-static void fill(void *arg, void *dst, size_t len)
-{
-	(void)arg;
-	memset(dst, 5, len);
-}
-
 static void play(struct rd r)
 {
-	static const struct random rnd = { .fill = fill };
 	static const struct node_private us = { { 7 } };
 	const struct relays_events ev = {
 		.received = received, .flush = flush, .up = up, .peer_gone = peer_gone, .latency = latency
 	};
-	w.relays = relays_open(w.loop, &us, &ev, &rnd);
+	w.relays = relays_open(w.loop, &us, &ev, &random_steady);
 	must(w.relays || trouble_happened());
 	for (int i = 0; w.relays && i < STEPS_MAX && r.left; i++) {
 		step(&r);

@@ -2,6 +2,7 @@
  * steps of two bytes, what and how; a step that has bytes of a router's own is followed by as many as it says. No packet leaves:
  * the sockets of the link are halves of pairs, whose other halves are the router's, and the routes are this file's. With short
  * memory once more. */
+#include "mesh/base/fuzz/must.h"
 #include "mesh/base/fuzz/trouble.h"
 #include "mesh/base/log.h"
 #include "mesh/base/wire.h"
@@ -54,12 +55,6 @@ static struct {
 	uint8_t nonce[ROUTER_NONCE]; /* of the last request of PCP */
 	bool no_route4, no_route6, moved, is_public, no_sockets, strange, refuses;
 } w;
-
-static void must(bool ok)
-{
-	if (!ok)
-		abort();
-}
 
 /* --- sockets and routes --- */
 

@@ -1,6 +1,7 @@
 /* What a peer asks of its exit, and what this machine's own resolver says to that: the first byte says how (below), then come a
  * byte that counts those of the question, the question, and the answer. What a peer gets leads to nothing inside. With short
  * memory once more. */
+#include "mesh/base/fuzz/must.h"
 #include "mesh/base/fuzz/trouble.h"
 #include "mesh/base/wire.h"
 #include "mesh/node/serve/exit_dns.h"
@@ -38,12 +39,6 @@ static struct {
 	struct exit_dns *question;
 	unsigned done;
 } w;
-
-static void must(bool ok)
-{
-	if (!ok)
-		abort();
-}
 
 static struct resolver *core_make(bool nat64)
 {

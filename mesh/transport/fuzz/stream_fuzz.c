@@ -3,6 +3,7 @@
  * goes inside TLS is http_conn_fuzz's. Each input once more with short memory. */
 #include "mesh/base/fuzz/must.h"
 #include "mesh/base/fuzz/trouble.h"
+#include "mesh/os/fuzz/awake.h"
 #include "mesh/base/key.h"
 #include "mesh/os/resolve.h"
 #include "mesh/os/sock.h"
@@ -14,7 +15,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -318,11 +318,6 @@ static void step(uint8_t what, uint8_t how)
 	}
 }
 
-static void nothing(void *arg, int events_seen)
-{
-	(void)arg, (void)events_seen;
-}
-
 static void run(const uint8_t *p, size_t len)
 {
 	if (place.listener < 0)
@@ -330,11 +325,7 @@ static void run(const uint8_t *p, size_t len)
 	memset(&w, 0, sizeof(w));
 	w.peer = -1;
 	w.loop = loop_new();
-	/* Always readable, so that no turn of the loop waits. */
-	int always = eventfd(1, EFD_NONBLOCK);
-	struct loop_fd *awake = w.loop ? loop_fd_new(w.loop, always, nothing, NULL) : NULL;
-	must(awake);
-	loop_fd_set(awake, LOOP_READ);
+	struct awake awake = awake_loop(w.loop);
 	trouble_begin();
 	for (size_t i = 0; i + 1 < len && i < (size_t)2 * STEPS_MAX; i += 2) {
 		step(p[i], p[i + 1]);
@@ -349,9 +340,7 @@ static void run(const uint8_t *p, size_t len)
 	trouble_pass_ms(65535); /* what was still sent has had its time */
 	turn(TURNS);
 	none_waits();
-	loop_fd_free(awake);
-	loop_free(w.loop);
-	close(always);
+	awake_free(&awake);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *p, size_t len)

@@ -7,6 +7,7 @@
  * a folder that is not there, `f` in one that is. The bytes of a handshake are http_conn_fuzz's. */
 #include "mesh/base/fuzz/must.h"
 #include "mesh/base/fuzz/trouble.h"
+#include "mesh/os/fuzz/awake.h"
 #include "mesh/base/key.h"
 #include "mesh/os/file.h"
 #include "mesh/os/sock.h"
@@ -17,7 +18,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -128,11 +128,6 @@ static void end_closed(void *arg, int code, const char *why)
 	e->stream = NULL;
 }
 
-static void nothing(void *arg, int events)
-{
-	(void)arg, (void)events;
-}
-
 static void ends_look(const struct end *client, const char *how)
 {
 	uint8_t key[32];
@@ -165,11 +160,8 @@ static void shake_hands(struct tls *server, struct tls *with, const char *how)
 	const struct linger reset = { .l_onoff = 1 }; /* no address is held by TIME-WAIT */
 	struct stream_events ev = { .opened = end_opened, .data = end_data, .closed = end_closed };
 	must(l);
-	/* Always readable, so that no turn of the loop waits. */
-	int always = eventfd(1, EFD_NONBLOCK), fd = -1;
-	struct loop_fd *awake = loop_fd_new(l, always, nothing, NULL);
-	must(awake);
-	loop_fd_set(awake, LOOP_READ);
+	struct awake awake = awake_loop(l);
+	int fd = -1;
 	ev.arg = &ends[0];
 	trouble_begin();
 	ends[0].stream = stream_connect(l, &to, &ev);
@@ -188,9 +180,7 @@ static void shake_hands(struct tls *server, struct tls *with, const char *how)
 	trouble_end();
 	for (int i = 0; i < 2; i++)
 		stream_close(ends[i].stream, false);
-	loop_fd_free(awake);
-	loop_free(l);
-	close(always);
+	awake_free(&awake);
 	while ((fd = sock_accept(w.fd, NULL)) >= 0)
 		close(fd);
 }

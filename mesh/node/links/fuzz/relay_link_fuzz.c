@@ -3,6 +3,7 @@
  * process. With short memory once more. */
 #include "mesh/base/fuzz/must.h"
 #include "mesh/base/fuzz/trouble.h"
+#include "mesh/os/fuzz/awake.h"
 #include "mesh/base/log.h"
 #include "mesh/base/wire.h"
 #include "mesh/node/links/relay_link.h"
@@ -14,7 +15,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -286,11 +286,6 @@ static void step(struct rd *r)
 	}
 }
 
-static void nothing(void *arg, int events)
-{
-	(void)arg, (void)events;
-}
-
 static void run(const uint8_t *p, size_t len)
 {
 	struct rd r = rd_of(p, len);
@@ -298,11 +293,7 @@ static void run(const uint8_t *p, size_t len)
 		make_place();
 	memset(&w, 0, sizeof(w));
 	w.loop = loop_new();
-	/* Always readable, so that no turn of the loop waits. */
-	int always = eventfd(1, EFD_NONBLOCK);
-	struct loop_fd *awake = w.loop ? loop_fd_new(w.loop, always, nothing, NULL) : NULL;
-	must(awake);
-	loop_fd_set(awake, LOOP_READ);
+	struct awake awake = awake_loop(w.loop);
 	trouble_begin();
 	for (int i = 0; i < STEPS_MAX && r.left; i++) {
 		step(&r);
@@ -315,9 +306,7 @@ static void run(const uint8_t *p, size_t len)
 	turn(TURNS);
 	relay_leaves();
 	turn(TURNS);
-	loop_fd_free(awake);
-	loop_free(w.loop);
-	close(always);
+	awake_free(&awake);
 	for (int fd; (fd = sock_accept(place.fd, NULL)) >= 0;)
 		close(fd);
 }

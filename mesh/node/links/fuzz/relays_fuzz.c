@@ -3,6 +3,7 @@
  * so are the probes. With short memory once more. */
 #include "mesh/base/fuzz/must.h"
 #include "mesh/base/fuzz/trouble.h"
+#include "mesh/os/fuzz/awake.h"
 #include "mesh/base/err.h"
 #include "mesh/base/log.h"
 #include "mesh/base/wire.h"
@@ -12,8 +13,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 /* The linker puts them in place of those of relay_link.c and of mesh/transport (--wrap). */
@@ -361,27 +360,16 @@ static void play(struct rd r)
 		must(!w.links[i] && !w.probes[i]);
 }
 
-static void nothing(void *arg, int events)
-{
-	(void)arg, (void)events;
-}
-
 static void run(const uint8_t *p, size_t len)
 {
 	log_setup(LOG_ERROR, false);
 	memset(&w, 0, sizeof(w));
 	w.loop = loop_new();
-	/* Always readable, so that no turn of the loop waits. */
-	int always = eventfd(1, EFD_NONBLOCK);
-	struct loop_fd *awake = w.loop ? loop_fd_new(w.loop, always, nothing, NULL) : NULL;
-	must(awake);
-	loop_fd_set(awake, LOOP_READ);
+	struct awake awake = awake_loop(w.loop);
 	trouble_begin();
 	play(rd_of(p, len));
 	trouble_end();
-	loop_fd_free(awake);
-	loop_free(w.loop);
-	close(always);
+	awake_free(&awake);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *p, size_t len)

@@ -4,6 +4,7 @@
  * memory once more. */
 #include "mesh/base/fuzz/must.h"
 #include "mesh/base/fuzz/trouble.h"
+#include "mesh/os/fuzz/awake.h"
 #include "mesh/base/log.h"
 #include "mesh/base/wire.h"
 #include "mesh/node/links/router_link.h"
@@ -16,7 +17,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -367,11 +367,6 @@ static void step(struct rd *r)
 	}
 }
 
-static void nothing(void *arg, int events)
-{
-	(void)arg, (void)events;
-}
-
 static void run(const uint8_t *p, size_t len)
 {
 	struct rd r = rd_of(p, len);
@@ -380,11 +375,7 @@ static void run(const uint8_t *p, size_t len)
 	for (size_t i = 0; i < PAIRS; i++)
 		w.pairs[i] = (struct pair) { .link = -1, .router = -1 };
 	w.loop = loop_new();
-	/* Always readable, so that no turn of the loop waits. */
-	int always = eventfd(1, EFD_NONBLOCK);
-	struct loop_fd *awake = w.loop ? loop_fd_new(w.loop, always, nothing, NULL) : NULL;
-	must(awake);
-	loop_fd_set(awake, LOOP_READ);
+	struct awake awake = awake_loop(w.loop);
 	trouble_begin();
 	come();
 	for (int i = 0; i < STEPS_MAX && r.left; i++) {
@@ -396,11 +387,9 @@ static void run(const uint8_t *p, size_t len)
 	/* What is still asked of the router is answered by nobody, at once. */
 	leave_web();
 	turn(TURNS);
-	loop_fd_free(awake);
-	loop_free(w.loop);
+	awake_free(&awake);
 	for (size_t i = 0; i < PAIRS; i++)
 		pair_close(&w.pairs[i]);
-	close(always);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *p, size_t len)

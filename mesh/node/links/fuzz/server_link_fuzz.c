@@ -7,6 +7,7 @@
  * the way to the server moved, `V` that IPv4 is reached by a prefix; `G` STATUS newline Location is what something in between answers. With memory short at one place or another. */
 #include "mesh/base/fuzz/must.h"
 #include "mesh/base/fuzz/trouble.h"
+#include "mesh/os/fuzz/awake.h"
 #include "mesh/base/log.h"
 #include "mesh/node/links/portal.h"
 #include "mesh/node/links/server_link.h"
@@ -18,7 +19,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -363,11 +363,6 @@ static void step(const char *text, size_t len)
 	turn(TURNS);
 }
 
-static void nothing(void *arg, int events)
-{
-	(void)arg, (void)events;
-}
-
 static void make_place(void)
 {
 	log_setup(LOG_ERROR + 1, false);
@@ -423,11 +418,7 @@ static void run(const uint8_t *p, size_t len)
 		make_place();
 	world_begin();
 	char *text = fill_in(p, len, &n), *at = text;
-	/* Always readable, so that no turn of the loop waits. */
-	int always = eventfd(1, EFD_NONBLOCK);
-	struct loop_fd *awake = loop_fd_new(w.loop, always, nothing, NULL);
-	must(awake);
-	loop_fd_set(awake, LOOP_READ);
+	struct awake awake = awake_loop(w.loop);
 	trouble_begin();
 	for (int i = 0; i < STEPS_MAX && at <= text + n; i++) {
 		char *end = memchr(at, STEP_END, (size_t)(text + n + 1 - at));
@@ -447,9 +438,7 @@ static void run(const uint8_t *p, size_t len)
 	server_leaves();
 	turn(TURNS);
 	map_packer_free(w.packer);
-	loop_fd_free(awake);
-	loop_free(w.loop);
-	close(always);
+	awake_free(&awake);
 	for (int fd; (fd = sock_accept(place.fd, NULL)) >= 0;)
 		close(fd);
 	free(text);

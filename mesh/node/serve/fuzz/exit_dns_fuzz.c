@@ -3,6 +3,7 @@
  * memory once more. */
 #include "mesh/base/fuzz/must.h"
 #include "mesh/base/fuzz/trouble.h"
+#include "mesh/os/fuzz/awake.h"
 #include "mesh/base/wire.h"
 #include "mesh/node/serve/exit_dns.h"
 #include "resolver/answer.h"
@@ -11,8 +12,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
@@ -137,11 +136,6 @@ static void play(uint8_t how, const struct rd *question, const struct rd *told)
 	must(w.done == 1);
 }
 
-static void nothing(void *arg, int events)
-{
-	(void)arg, (void)events;
-}
-
 static void run(const uint8_t *p, size_t len)
 {
 	struct rd r = rd_of(p, len);
@@ -151,18 +145,12 @@ static void run(const uint8_t *p, size_t len)
 	if (r.bad)
 		return;
 	w.loop = loop_new();
-	/* Always readable, so that no turn of the loop waits. */
-	int always = eventfd(1, EFD_NONBLOCK);
-	struct loop_fd *awake = w.loop ? loop_fd_new(w.loop, always, nothing, NULL) : NULL;
-	must(awake);
-	loop_fd_set(awake, LOOP_READ);
+	struct awake awake = awake_loop(w.loop);
 	trouble_begin();
 	play(how, &question, &r);
 	trouble_end();
 	scripted_asked_end();
-	loop_fd_free(awake);
-	loop_free(w.loop);
-	close(always);
+	awake_free(&awake);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *p, size_t len)

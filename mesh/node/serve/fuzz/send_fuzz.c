@@ -3,6 +3,7 @@
  * peer: it says its part, hears the rest and goes. With short memory once more. */
 #include "mesh/base/fuzz/must.h"
 #include "mesh/base/fuzz/trouble.h"
+#include "mesh/os/fuzz/awake.h"
 #include "mesh/base/key.h"
 #include "mesh/node/serve/block_hash.h"
 #include "mesh/node/serve/files_inner.h"
@@ -113,11 +114,6 @@ static void send_file(struct transfer *t, struct peer *x)
 	close(stop);
 }
 
-static void nothing(void *arg, int events)
-{
-	(void)arg, (void)events;
-}
-
 static void turn(struct loop *l)
 {
 	for (int i = 0; i < TURNS; i++)
@@ -198,11 +194,8 @@ static void run(const uint8_t *data, size_t len)
 	}
 	struct peer x = { .say = { parts[1], parts[2] } };
 	struct loop *l = loop_new();
-	/* Always readable, so that no turn of the loop waits. */
-	int always = eventfd(1, EFD_NONBLOCK);
-	struct loop_fd *awake = l ? loop_fd_new(l, always, nothing, NULL) : NULL;
-	must(awake && socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fd) == 0);
-	loop_fd_set(awake, LOOP_READ);
+	struct awake awake = awake_loop(l);
+	must(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fd) == 0);
 	(void)!send(fd[1], parts[0].p, parts[0].len, MSG_NOSIGNAL);
 	shutdown(fd[1], SHUT_WR);
 	trouble_begin();
@@ -220,9 +213,7 @@ static void run(const uint8_t *data, size_t len)
 	close(fd[1]);
 	http_carry_close(carry);
 	turn(l);
-	loop_fd_free(awake);
-	loop_free(l);
-	close(always);
+	awake_free(&awake);
 	for (int late; (late = sock_accept(listener, NULL)) >= 0;)
 		close(late);
 }

@@ -6,16 +6,23 @@
 #include <string.h>
 #include <cmocka.h>
 
-static void test_relay_reads_are_gathered(void **state)
+/* Two who have met, by their relay alone. */
+static struct world *world_by_relay(void)
 {
 	struct world *w = world_new();
-	struct side *a = &w->side[0], *b = &w->side[1];
-	(void)state;
 	w->no_udp = true;
 	world_map(w, 0, "");
 	world_map(w, 1, WORLD_ALL);
 	world_send(w, 0, 1000, 80, "abc");
 	world_run(w, 1000);
+	return w;
+}
+
+static void test_relay_reads_are_gathered(void **state)
+{
+	struct world *w = world_by_relay();
+	struct side *a = &w->side[0], *b = &w->side[1];
+	(void)state;
 	assert_int_equal(b->n_tun, 1);
 	/* One read with five frames: one write to the TUN, in their order. */
 	for (int i = 0; i < 5; i++)
@@ -67,15 +74,10 @@ static void relay_one(struct world *w)
  * that sender. */
 static void test_relay_run(void **state)
 {
-	struct world *w = world_new();
+	struct world *w = world_by_relay();
 	struct side *a = &w->side[0], *b = &w->side[1];
 	uint64_t id;
 	(void)state;
-	w->no_udp = true;
-	world_map(w, 0, "");
-	world_map(w, 1, WORLD_ALL);
-	world_send(w, 0, 1000, 80, "abc");
-	world_run(w, 1000);
 	assert_true(path_peer_by_key(b->path, &a->key, &id));
 	size_t asked = b->clock_asked;
 	for (int i = 0; i < 5; i++)

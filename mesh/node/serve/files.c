@@ -288,7 +288,7 @@ void files_cut(struct files *f, bool (*stays)(void *arg, int64_t peer), void *ar
 bool files_is_receiving(const struct files *f, int64_t peer, const char *name)
 {
 	for (const struct transfer *t = f->transfers; t; t = t->next)
-		if (t->kind == TRANSFER_IN && t->peer == peer && !strcmp(t->name, name))
+		if (t->kind == TRANSFER_IN && t->peer == peer && !t->settled && !strcmp(t->name, name))
 			return true;
 	return false;
 }

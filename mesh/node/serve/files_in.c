@@ -70,6 +70,8 @@ void transfer_receive(struct transfer *t, int stop)
 	} else {
 		err = fd;
 	}
+	/* Who has the answer may send it anew, and is heard before the loop hears of this end. */
+	t->settled = true;
 	if (err) {
 		transfer_answer_text(t->carry, status_of(err), t->why.text);
 		return;

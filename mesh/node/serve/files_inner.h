@@ -24,7 +24,8 @@ struct transfer {
 	struct files *files;
 	struct transfer *next;
 	struct errand *errand;
-	bool cut; /* it was told to stop: its peer is none any more */
+	bool cut;	      /* it was told to stop: its peer is none any more */
+	_Atomic bool settled; /* TRANSFER_IN, told by the errand: the file is closed, the answer comes next */
 	/* The errand's, from its start to its end; the loop reads what stands still. */
 	enum transfer_kind kind;
 	struct http_carry *carry;

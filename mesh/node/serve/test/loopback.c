@@ -51,11 +51,16 @@ static struct resolver *resolver(void *arg)
 
 void loopback_open(struct loopback *w)
 {
+	loopback_open_at(w, LOOPBACK_SELF);
+}
+
+void loopback_open_at(struct loopback *w, const char *self)
+{
 	struct errbuf eb = { 0 };
 	char ip[32];
 	*w = (struct loopback) { .loop = loop_new(), .dir = "/tmp/rw-peerapi-XXXXXX" };
 	assert_non_null(mkdtemp(w->dir));
-	node_make(&w->self.node, 9, LOOPBACK_SELF, &w->addrs[0]);
+	node_make(&w->self.node, 9, self, &w->addrs[0]);
 	for (int i = 0; i < LOOPBACK_PEERS; i++) {
 		snprintf(ip, sizeof(ip), "127.0.0.%d", MINE + i);
 		node_make(&w->peer[i].node, MINE + i, ip, &w->addrs[1 + i]);

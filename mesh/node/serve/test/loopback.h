@@ -22,7 +22,8 @@ struct loopback {
 	int told;
 	bool exit; /* for MINE; peer_api_services follows when it is asked */
 };
-void loopback_open(struct loopback *w);
+void loopback_open(struct loopback *w); /* at LOOPBACK_SELF, as other programs that run beside this one */
+void loopback_open_at(struct loopback *w, const char *ip);
 void loopback_close(struct loopback *w);
 const char *loopback_waiting(struct loopback *w); /* "name=size " of what waits; valid until the next */
 

@@ -15,7 +15,7 @@ enum { WAIT_MS = 60000 };
 
 /* What is said, and what comes back. */
 struct asked {
-	uint16_t port;
+	struct endpoint to;
 	char from[32], reply[8192];
 	const char *text;
 	size_t len;
@@ -27,17 +27,17 @@ struct asked {
 static void talk(void *arg, int stop)
 {
 	struct asked *w = arg;
-	struct endpoint to = { .port = w->port }, own = { 0 };
+	struct endpoint own = { 0 };
 	struct sockaddr_storage ss;
 	(void)stop;
-	(void)(addr_parse(LOOPBACK_SELF, &to.ip) && addr_parse(w->from, &own.ip));
+	(void)addr_parse(w->from, &own.ip);
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	struct timeval limit = { .tv_sec = WAIT_MS / 1000 };
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
 	socklen_t n = endpoint_to_sockaddr(&own, false, &ss);
 	if (bind(fd, (struct sockaddr *)&ss, n) != 0)
 		goto close;
-	n = endpoint_to_sockaddr(&to, false, &ss);
+	n = endpoint_to_sockaddr(&w->to, false, &ss);
 	if (connect(fd, (struct sockaddr *)&ss, n) != 0)
 		goto close;
 	for (size_t at = 0; at < w->len;) {
@@ -64,13 +64,32 @@ static void talked(void *arg)
 	((struct asked *)arg)->over = true;
 }
 
+static struct endpoint end_of(struct loopback *w)
+{
+	return (struct endpoint) { .ip = w->addrs[0].ip, .port = peer_api_port(w->api, true) };
+}
+
+/* A connection of a peer on which nothing was said. */
+static int connect_from(struct loopback *w, int peer)
+{
+	struct endpoint to = end_of(w), own = { 0 };
+	struct sockaddr_storage ss;
+	char text[32];
+	snprintf(text, sizeof(text), "127.0.0.%d", peer);
+	assert_true(addr_parse(text, &own.ip));
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	socklen_t n = endpoint_to_sockaddr(&own, false, &ss);
+	assert_int_equal(bind(fd, (struct sockaddr *)&ss, n), 0);
+	n = endpoint_to_sockaddr(&to, false, &ss);
+	assert_int_equal(connect(fd, (struct sockaddr *)&ss, n), 0);
+	return fd;
+}
+
 /* The reply is valid until the next. */
 static const char *ask_cut(struct loopback *w, int peer, const char *text, bool cut)
 {
 	static struct asked q;
-	q = (struct asked) {
-		.port = peer_api_port(w->api, true), .text = text, .len = strlen(text), .cut = cut
-	};
+	q = (struct asked) { .to = end_of(w), .text = text, .len = strlen(text), .cut = cut };
 	snprintf(q.from, sizeof(q.from), "127.0.0.%d", peer);
 	assert_non_null(errand_start(w->loop, talk, talked, &q));
 	while (!q.over)
@@ -129,24 +148,11 @@ static void test_crowd(void **state)
 	enum { CROWD = 40 };
 	static const char hello[] = "GET / HTTP/1.1\r\nHost: peer\r\nConnection: close\r\n\r\n";
 	struct loopback w;
-	struct endpoint from, to;
-	struct sockaddr_storage ss;
 	int fd[CROWD];
 	(void)state;
 	loopback_open(&w);
-	to.port = peer_api_port(w.api, true);
-	assert_true(addr_parse(LOOPBACK_SELF, &to.ip));
-	for (int i = 0; i < CROWD; i++) {
-		char text[32];
-		snprintf(text, sizeof(text), "127.0.0.%d", i % 2 ? MINE : OTHERS);
-		from.port = 0;
-		assert_true(addr_parse(text, &from.ip));
-		fd[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-		socklen_t len = endpoint_to_sockaddr(&from, false, &ss);
-		assert_int_equal(bind(fd[i], (struct sockaddr *)&ss, len), 0);
-		len = endpoint_to_sockaddr(&to, false, &ss);
-		assert_int_equal(connect(fd[i], (struct sockaddr *)&ss, len), 0);
-	}
+	for (int i = 0; i < CROWD; i++)
+		fd[i] = connect_from(&w, i % 2 ? MINE : OTHERS);
 	assert_int_equal(status(ask(&w, MINE, hello)), 200);
 	assert_int_equal(status(ask(&w, OTHERS, hello)), 200);
 	for (int i = 0; i < CROWD; i++)
@@ -310,6 +316,31 @@ static void test_resume(void **state)
 	loopback_close(&w);
 }
 
+/* Who has the answer may send the file anew at once: what is left of the first, a connection that lingers and an end that the
+ * loop has not heard of, is in nobody's way. */
+static void test_answered(void **state)
+{
+	static const char head[] = "PUT /v0/put/f HTTP/1.1\r\n" CLOSE "Content-Length: 3\r\n\r\n",
+			  other[] = "PUT /v0/put/f HTTP/1.1\r\n" CLOSE "Content-Length: 3\r\n\r\nxyz";
+	struct loopback w;
+	char reply[512] = "";
+	(void)state;
+	loopback_open(&w);
+	int fd = connect_from(&w, MINE);
+	assert_int_equal(write(fd, head, sizeof(head) - 1), sizeof(head) - 1);
+	while (!files_is_receiving(w.files, MINE, "f"))
+		loop_run_once(w.loop);
+	/* The loop stands still while it is answered. */
+	assert_int_equal(write(fd, "abc", 3), 3);
+	assert_true(read(fd, reply, sizeof(reply) - 1) > 0);
+	assert_int_equal(status(reply), 200);
+	assert_false(files_is_receiving(w.files, MINE, "f"));
+	assert_int_equal(status(ask(&w, MINE, other)), 200);
+	assert_string_equal(loopback_waiting(&w), "f=3 f (1)=3 ");
+	close(fd);
+	loopback_close(&w);
+}
+
 static void test_too_large(void **state)
 {
 	struct loopback w;
@@ -410,15 +441,8 @@ static void test_places(void **state)
 	const char *why;
 	(void)state;
 	loopback_open(&w);
-	struct endpoint to = { .port = peer_api_port(w.api, true) }, own = { 0 };
-	struct sockaddr_storage ss;
-	assert_true(addr_parse(LOOPBACK_SELF, &to.ip) && addr_parse("127.0.0.1", &own.ip));
 	for (int i = 0; i < OF_A_PEER; i++) {
-		fd[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-		socklen_t n = endpoint_to_sockaddr(&own, false, &ss);
-		assert_int_equal(bind(fd[i], (struct sockaddr *)&ss, n), 0);
-		n = endpoint_to_sockaddr(&to, false, &ss);
-		assert_int_equal(connect(fd[i], (struct sockaddr *)&ss, n), 0);
+		fd[i] = connect_from(&w, MINE);
 		int len = snprintf(head, sizeof(head),
 			"PUT /v0/put/s%d HTTP/1.1\r\n" CLOSE "Content-Length: 9\r\n\r\n", i);
 		assert_int_equal(write(fd[i], head, (size_t)len), len);
@@ -443,7 +467,7 @@ static void test_map_changes(void **state)
 {
 	struct loopback w;
 	(void)state;
-	loopback_open(&w);
+	loopback_open_at(&w, "127.0.0.8"); /* nobody else takes the port while it is free */
 	uint16_t port = peer_api_port(w.api, true);
 	/* The same address keeps its port, and nobody is told; without a map nobody listens. */
 	struct netmap next = w.map;
@@ -474,7 +498,7 @@ static void test_cut(void **state)
 	struct asked mine = { .text = half, .len = sizeof(half) - 1 };
 	(void)state;
 	loopback_open(&w);
-	mine.port = peer_api_port(w.api, true);
+	mine.to = end_of(&w);
 	snprintf(mine.from, sizeof(mine.from), "127.0.0.%d", MINE);
 	assert_non_null(errand_start(w.loop, talk, hear_end, &mine));
 	while (!files_is_receiving(w.files, MINE, "long"))
@@ -498,6 +522,7 @@ int main(void)
 		cmocka_unit_test(test_no_surroundings),
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_resume),
+		cmocka_unit_test(test_answered),
 		cmocka_unit_test(test_too_large),
 		cmocka_unit_test(test_chunks_and_waiters),
 		cmocka_unit_test(test_waiters_end),

@@ -72,6 +72,8 @@ struct kernel_port {
 	int ifindex, network,
 		owner; /* where it is plugged in; the router it belongs to, or KERNEL_NO_ROUTER */
 	const struct scn_iface *iface; /* of a node; NULL = a router's */
+	struct nl *fabric;
+	const char *far; /* its other end there: settled before anything is sent; NULL: nobody sends yet */
 };
 /* Finds it by name, raises it, and gives it address, neighbours and routes. */
 int kernel_port_configure(struct kernel_port *p, const char *name, const struct addr *ip, struct errbuf *eb);

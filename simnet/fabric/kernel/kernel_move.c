@@ -47,7 +47,9 @@ static struct kernel_port port_of(const struct change *c, struct nl *n, const st
 		.n = n,
 		.network = f->network,
 		.owner = c->which.router >= 0 ? c->which.router : KERNEL_NO_ROUTER,
-		.iface = c->which.node >= 0 ? f : NULL };
+		.iface = c->which.node >= 0 ? f : NULL,
+		.fabric = c->e->fabric_nl,
+		.far = c->port };
 }
 
 static int remove_address(const struct change *c, struct nl *n, int ifindex, struct errbuf *eb)
@@ -173,7 +175,9 @@ static int change_user(struct change *c, struct errbuf *eb)
 	if (c->want.off)
 		return 0;
 	err = kernel_user_move(c->e, c->which.router, eb);
-	return err ? err : nl_link_up(n, ifindex, true, eb);
+	if (!err)
+		err = nl_link_up(n, ifindex, true, eb);
+	return err ? err : nl_link_settle(n, c->port, eb);
 }
 
 int kernel_plug(struct engine *e, struct scn_plug which, const struct scn_iface *want, struct errbuf *eb)
@@ -194,8 +198,6 @@ int kernel_plug(struct engine *e, struct scn_plug which, const struct scn_iface 
 				       : kernel_router_net(e, (size_t)which.router);
 	err = user ? change_user(&c, eb) : change_inside(&c, eb);
 	netns_return(hosts_home(e->hosts));
-	if (!err && !want->off)
-		err = nl_link_settle(e->fabric_nl, c.port, eb);
 	if (!err && !want->off)
 		err = kernel_net_announce(e, which, eb);
 	return err || which.router < 0 || want->off ? err : kernel_portmap_again(e, which.router, eb);

@@ -280,6 +280,8 @@ int kernel_port_configure(struct kernel_port *p, const char *name, const struct 
 	int err = nl_link_up(p->n, p->ifindex, true, eb);
 	if (!err) /* a TAP device has its carrier from here on; a veth pair settles with its other end */
 		err = nl_link_settle(p->n, name, eb);
+	if (!err && p->far)
+		err = nl_link_settle(p->fabric, p->far, eb);
 	if (!err)
 		err = add_addresses(p, ip, eb);
 	if (!err)

@@ -18,7 +18,8 @@
 
 enum {
 	HEADER = 12,
-	NAME_TEXT = 4 * 255 + 1,
+	NAME_LEN = 255,
+	NAME_TEXT = 4 * NAME_LEN + 1,
 	SERVFAIL = 2,
 	REFUSED = 5,
 	OPT_LEN = 11,
@@ -162,18 +163,21 @@ static void validator_ready(void *arg, int events)
 
 /* ---- questions ---- */
 
-/* As in a zone file, every byte that is no letter, digit, - or _ as \DDD. */
-static bool name_format(const uint8_t *msg, size_t len, char *out)
+/* As in a zone file, every byte that is no letter, digit, - or _ as \DDD. false: it is cut, or longer than a name. */
+static bool name_format(const uint8_t *msg, size_t len, char out[static NAME_TEXT])
 {
 	size_t at = HEADER;
 	char *to = out;
-	for (unsigned label; at < len && (label = msg[at++]) != 0; *to++ = '.')
+	for (unsigned label; at < len && (label = msg[at++]) != 0; *to++ = '.') {
+		if (at + label >= HEADER + NAME_LEN)
+			return false;
 		for (; label && at < len; label--, at++) {
 			uint8_t c = msg[at];
 			bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
 				     (c >= '0' && c <= '9') || c == '-' || c == '_';
 			to += plain ? (*to = (char)c, 1) : snprintf(to, 5, "\\%03u", c);
 		}
+	}
 	if (to == out)
 		*to++ = '.';
 	*to = 0;

@@ -10,7 +10,9 @@ const char *err_text(int code)
 		return text;
 	ERR_LIST(X)
 #undef X
-	return strerror(code < 0 ? -code : code);
+	/* Not strerror's, whose text of a code that it does not know goes with its next. */
+	const char *text = strerrordesc_np(code < 0 ? -code : code);
+	return text ? text : "unknown error";
 }
 
 static int say(struct errbuf *eb, int code, bool with_text, const char *fmt, va_list ap)

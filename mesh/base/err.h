@@ -31,7 +31,7 @@ struct errbuf {
 	char text[384];
 };
 
-/* Static text for a code of enum err or a negative errno. */
+/* Static text for a code of enum err or a negative errno; of any other too. */
 const char *err_text(int code);
 
 /* Formats "<fmt...>: <err_text(code)>" into eb (NULL is fine) and returns code. */

@@ -1,11 +1,16 @@
 /* Everything that can happen to questions in flight, in any order: askers, answers right and wrong, sockets
  * that fail, names in another case, time, clients that leave, new configurations, answers that are forgotten, lists that hold, do not, and are to come. Whoever was promised a reply gets exactly one, and
  * no socket is given back twice or never. */
+#include "mesh/base/fuzz/must.h"
 #include "mesh/base/fuzz/trouble.h"
+#include "mesh/base/log.h"
 #include "resolver/block.h"
 #include "resolver/report.h"
+#include "resolver/report_api.h"
+#include "resolver/report_text.h"
 #include "resolver/resolver.h"
 #include "resolver/zone.h"
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -64,6 +69,13 @@ static void reply(void *arg, uint64_t client, const uint8_t *msg, size_t len)
 	if (!may_have(NULL, client) && !trouble_happened() && is_of_ours(msg, len))
 		abort();
 	w->owed[client]--;
+}
+
+static void told(void *arg, const struct resolver_told *t)
+{
+	struct world *w = arg;
+	must(t->client < CLIENTS && w->owed[t->client] && !w->gone[t->client] && t->rcode < 16);
+	must(resolver_source_text(t->source)[0] && t->name->len && !t->name->b[t->name->len - 1]);
 }
 
 static void upstream_send(
@@ -186,7 +198,8 @@ enum {
 
 static void configure(struct world *w, unsigned how)
 {
-	static const struct dns_secure secure = { .name = "fuzz.test" };
+	static const struct dns_secure tls = { .name = "fuzz.test" },
+				       https = { .by = DNS_SECURE_HTTPS, .name = "fuzz.test", .path = "/q" };
 	static const char *const private_ok[] = { "ok.b", "x.b", "OK.b" };
 	static const struct resolver_local_zone words[] = { { "rd.b", RESOLVER_REDIRECT },
 		{ "rf.b", RESOLVER_REFUSE }, { "tr.b", RESOLVER_TRANSPARENT },
@@ -195,7 +208,8 @@ static void configure(struct world *w, unsigned how)
 		{ "nl.b", RESOLVER_ALWAYS_NULL }, { "at.b", RESOLVER_ALWAYS_TRANSPARENT } };
 	const struct resolver_upstream up[3] = { { .at = { .ip = addr_v4(0xc0000201), .port = 53 } },
 		{ .at = { .ip = addr_v4(0xc0000202), .port = 53 }, .trusted = true },
-		{ .at = { .ip = addr_v4(0xc0000203), .port = 853 }, .secure = &secure } };
+		{ .at = { .ip = addr_v4(0xc0000203), .port = 853 },
+			.secure = how & HOW_FRESH ? &https : &tls } };
 	const struct resolver_upstream site = { .at = { .ip = addr_v4(0xc0000204), .port = 53 },
 		.site = true };
 	struct resolver_route routes[] = {
@@ -312,25 +326,52 @@ static void ring(struct world *w, unsigned which)
 		abort();
 }
 
+/* The servers, as a tool has them from us. */
+static void servers_tell(const struct world *w, size_t routes)
+{
+	struct arena a = { 0 }, back = { 0 };
+	struct api_dns_servers m, read;
+	struct buf wire = { 0 }, text = { 0 };
+	struct errbuf eb;
+	bool ok = report_api_servers(&a, w->r, w->now_ms, &m) && api_dns_servers_write(&wire, &m);
+	if (ok && api_dns_servers_read(&back, (const char *)buf_data(&wire), wire.len, &read, &eb) == 0) {
+		must(read.n_routes == routes && read.cache_bytes == m.cache_bytes);
+		for (size_t i = 0; i < routes; i++)
+			must(strcmp(read.routes[i].suffix, m.routes[i].suffix) == 0 &&
+				read.routes[i].n_servers == m.routes[i].n_servers);
+		report_text_servers(&text, &read);
+	} else {
+		must(trouble_happened());
+	}
+	buf_free(&wire);
+	buf_free(&text);
+	arena_free(&a);
+	arena_free(&back);
+}
+
 /* What others see of it. */
 static void report(struct world *w, unsigned what)
 {
 	static struct resolver_route_report route;
 	static struct resolver_way way;
+	const uint8_t no_answer[DNS_HEADER] = { [3] = DNS_SERVFAIL };
 	struct endpoint rings[2];
 	char text[DNS_SECURE_TEXT];
-	size_t n;
-	for (size_t i = 0; resolver_route_report(w->r, w->now_ms, i, &route); i++)
+	size_t n, routes = 0;
+	for (; resolver_route_report(w->r, w->now_ms, routes, &route); routes++)
 		for (size_t k = 0; k < route.n; k++) {
-			(void)resolver_server_text(&route.servers[k], text);
-			(void)resolver_health_text(route.servers[k].health);
-			(void)resolver_fault_text(route.servers[k].fault);
+			must(resolver_server_text(&route.servers[k], text)[0]);
+			must(resolver_health_text(route.servers[k].health)[0]);
+			must(!route.servers[k].fault == !resolver_fault_text(route.servers[k].fault)[0]);
 		}
-	if (resolver_rings(w->r, rings, 2) > 4 || resolver_way(w->r, w->now_ms, "a..b", DNS_A, &way) ||
-		!resolver_way(w->r, w->now_ms, names[what & 31], what & 32 ? DNS_AAAA : DNS_A, &way) ||
-		resolver_flush(w->r, "a..b", what & 64, &n) != ERR_MALFORMED)
-		abort();
+	must(resolver_rings(w->r, rings, 2) <= 4 && !resolver_way(w->r, w->now_ms, "a..b", DNS_A, &way));
+	must(resolver_flush(w->r, "a..b", what & 64, &n) == ERR_MALFORMED);
+	must(resolver_way(w->r, w->now_ms, names[what & 31], what & 32 ? DNS_AAAA : DNS_A, &way));
+	enum resolver_source went = resolver_way_went(&way, no_answer, sizeof(no_answer));
+	must(went == way.source || went == RESOLVER_FROM_NOWHERE);
+	must(resolver_source_text(went)[0] && (!way.has_route || resolver_order_text(way.route.order)[0]));
 	(void)resolver_dns64(w->r);
+	servers_tell(w, routes);
 }
 
 /* The bytes of the input after a true id and question, so that the rest is reached. */
@@ -399,10 +440,11 @@ static void answer_made(struct world *w, unsigned which, struct rd *r)
 
 static void fail(struct world *w, unsigned which)
 {
-	static const int codes[] = { -111, -101, -24, -1000 };
+	static const int codes[] = { -ECONNREFUSED, -ENETUNREACH, -EMFILE, -1000, ERR_CRYPTO, ERR_UNSUPPORTED,
+		-EPROTO };
 	if (w->n_sent)
-		resolver_upstream_failed(
-			w->r, w->now_ms, w->sent[w->n_sent - 1 - which % w->n_sent].id, codes[which & 3]);
+		resolver_upstream_failed(w->r, w->now_ms, w->sent[w->n_sent - 1 - which % w->n_sent].id,
+			codes[which % (sizeof(codes) / sizeof(codes[0]))]);
 }
 
 static void pass(struct world *w, uint64_t ms)
@@ -514,8 +556,11 @@ static void make(struct world *w)
 		.upstream_done = upstream_done,
 		.lists = lists,
 		.may_have = may_have,
+		.told = told,
 		.sooner = sooner,
+		.case_changes = resolver_case_say,
 		.arg = w };
+	log_setup(LOG_ERROR, false);
 	w->now_ms = 1000;
 	w->r = key_setup() ? resolver_new(&ops, &rnd) : NULL;
 	if (!w->r)

@@ -80,17 +80,6 @@ struct ctl_dns *copy_dns(struct arena *a, const struct ctl_dns *from)
 
 /* --- equality --- */
 
-/* But for what it measures of its network and the name of its log, of which peers make nothing. */
-static bool same_hostinfo(const struct ctl_hostinfo *a, const struct ctl_hostinfo *b)
-{
-	return ctl_text_equal(a->hostname, b->hostname) && ctl_text_equal(a->os, b->os) &&
-	       ctl_text_equal(a->os_version, b->os_version) &&
-	       ctl_text_equal(a->ipn_version, b->ipn_version) && ctl_text_equal(a->machine, b->machine) &&
-	       ctl_prefixes_equal(&a->routable_ips, &b->routable_ips) &&
-	       ctl_strings_equal(&a->request_tags, &b->request_tags) && a->shields_up == b->shields_up &&
-	       ctl_services_equal(a, b) && ctl_location_equal(a->location, b->location);
-}
-
 bool copy_node_equal(const struct ctl_node *a, const struct ctl_node *b)
 {
 	bool ids = a->id == b->id && a->user == b->user && ctl_text_equal(a->stable_id, b->stable_id) &&
@@ -105,5 +94,5 @@ bool copy_node_equal(const struct ctl_node *a, const struct ctl_node *b)
 		     a->online == b->online;
 	return ids && nets && times && a->cap == b->cap && a->machine_authorized == b->machine_authorized &&
 	       ctl_strings_equal(&a->tags, &b->tags) && ctl_text_equal(a->cap_map_json, b->cap_map_json) &&
-	       same_hostinfo(&a->hostinfo, &b->hostinfo);
+	       ctl_hostinfo_alike(&a->hostinfo, &b->hostinfo);
 }

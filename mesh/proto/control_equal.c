@@ -57,7 +57,7 @@ bool ctl_endpoints_equal(const struct ctl_endpoints *a, const struct ctl_endpoin
 	return true;
 }
 
-bool ctl_services_equal(const struct ctl_hostinfo *a, const struct ctl_hostinfo *b)
+static bool same_services(const struct ctl_hostinfo *a, const struct ctl_hostinfo *b)
 {
 	if (a->n_services != b->n_services)
 		return false;
@@ -83,4 +83,15 @@ bool ctl_location_equal(const struct ctl_location *a, const struct ctl_location 
 	       ctl_text_equal(a->city, b->city) && ctl_text_equal(a->city_code, b->city_code) &&
 	       same_degrees(a->latitude, b->latitude) && same_degrees(a->longitude, b->longitude) &&
 	       a->priority == b->priority;
+}
+
+bool ctl_hostinfo_alike(const struct ctl_hostinfo *a, const struct ctl_hostinfo *b)
+{
+	return ctl_text_equal(a->hostname, b->hostname) && ctl_text_equal(a->os, b->os) &&
+	       ctl_text_equal(a->os_version, b->os_version) &&
+	       ctl_text_equal(a->ipn_version, b->ipn_version) && ctl_text_equal(a->machine, b->machine) &&
+	       ctl_text_equal(a->go_arch, b->go_arch) &&
+	       ctl_prefixes_equal(&a->routable_ips, &b->routable_ips) &&
+	       ctl_strings_equal(&a->request_tags, &b->request_tags) && a->shields_up == b->shields_up &&
+	       same_services(a, b) && ctl_location_equal(a->location, b->location);
 }

@@ -12,6 +12,7 @@ bool ctl_prefixes_equal(const struct ctl_prefixes *a, const struct ctl_prefixes 
 /* NULL: none. */
 bool ctl_location_equal(const struct ctl_location *a, const struct ctl_location *b);
 bool ctl_endpoints_equal(const struct ctl_endpoints *a, const struct ctl_endpoints *b);
-bool ctl_services_equal(const struct ctl_hostinfo *a, const struct ctl_hostinfo *b);
+/* To its peers: but for what it measures of its network and the name of its log, of which they make nothing. */
+bool ctl_hostinfo_alike(const struct ctl_hostinfo *a, const struct ctl_hostinfo *b);
 
 #endif

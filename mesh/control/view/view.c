@@ -387,17 +387,12 @@ bool view_farewell(const struct view_context *c, const struct member *self, stru
 
 /* --- differences --- */
 
-/* What a patch cannot carry is the same. */
+/* What a patch cannot carry is the same. Of the host it carries nothing. */
 static bool can_patch(const struct member *a, const struct member *b)
 {
 	return member_same_identity(a, b) && a->expired == b->expired && ctl_text_equal(a->name, b->name) &&
-	       key_equal(a->machine.b, b->machine.b) &&
-	       ctl_text_equal(a->hostinfo.hostname, b->hostinfo.hostname) &&
-	       ctl_text_equal(a->hostinfo.os, b->hostinfo.os) &&
-	       ctl_text_equal(a->hostinfo.ipn_version, b->hostinfo.ipn_version) &&
-	       ctl_location_equal(a->hostinfo.location, b->hostinfo.location) &&
-	       ctl_services_equal(&a->hostinfo, &b->hostinfo) && ctl_prefixes_equal(&a->served, &b->served) &&
-	       ctl_prefixes_equal(&a->hostinfo.routable_ips, &b->hostinfo.routable_ips);
+	       key_equal(a->machine.b, b->machine.b) && ctl_hostinfo_alike(&a->hostinfo, &b->hostinfo) &&
+	       ctl_prefixes_equal(&a->served, &b->served);
 }
 
 /* false: nothing a peer needs to know has changed. */

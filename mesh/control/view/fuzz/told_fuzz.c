@@ -15,12 +15,13 @@ enum {
 	ID_MAX = MEMBERS * APART,
 	VIEWERS = 5,
 	STEPS_MAX = 80,
+	EDITS_HOST = 0x38,
 	CHECKS_MAX = 4 /* whole maps for all: what takes the time of an input */
 };
 
 /* What a viewer knows of a member; no name: nothing. */
 struct known {
-	char name[80];
+	char name[80], system[32]; /* its version */
 	int64_t user;
 	struct node_key key;
 	int32_t home;
@@ -167,11 +168,11 @@ static void edit(struct world *w, int64_t id, uint8_t what)
 {
 	struct member *m = fleet_by_id(&w->f, id);
 	struct endpoint at = { .ip = addr_v4(0x0a000001), .port = (uint16_t)(1 + w->journal.now) };
-	char name[32];
+	char name[32], host[96];
 	if (!m)
 		return;
 	struct member d = *m;
-	switch (what % 7) {
+	switch (what >= EDITS_HOST ? 7 : what % 7) {
 	case 0: d.online = !d.online; break;
 	case 1: d.endpoints = (struct ctl_endpoints) { .v = &at, .n = 1, .present = true }; break;
 	case 2: d.key.b[31]++; break;
@@ -181,7 +182,14 @@ static void edit(struct world *w, int64_t id, uint8_t what)
 		d.name = name;
 		break;
 	case 5: d.expired = !d.expired; break;
-	default: d.served.n = d.served.n ? 0 : d.carries.n; d.served.v = d.carries.v;
+	case 6:
+		d.served.n = d.served.n ? 0 : d.carries.n;
+		d.served.v = d.carries.v;
+		break;
+	default:
+		snprintf(host, sizeof(host), "{\"OSVersion\":\"%u\"%s}", (unsigned)w->journal.now,
+			d.carries.n ? ",\"RoutableIPs\":[\"10.0.0.0/8\"]" : "");
+		d.hostinfo_json = host;
 	}
 	put(w, &d);
 }
@@ -201,6 +209,7 @@ static void know(struct known *k, const struct ctl_node *n)
 		.online = n->online,
 		.expired = n->expired };
 	snprintf(k->name, sizeof(k->name), "%s", n->name);
+	snprintf(k->system, sizeof(k->system), "%s", n->hostinfo.os_version ? n->hostinfo.os_version : "");
 }
 
 /* Of itself a node is not told what it has said. */
@@ -318,10 +327,10 @@ static bool tell_change(struct world *w, const struct member *self, struct viewe
 
 static bool same_known(const struct known *a, const struct known *b)
 {
-	return !strcmp(a->name, b->name) && a->user == b->user && key_equal(a->key.b, b->key.b) &&
-	       a->home == b->home && a->n_endpoints == b->n_endpoints && a->n_tags == b->n_tags &&
-	       a->n_allowed == b->n_allowed && a->n_routes == b->n_routes && a->port == b->port &&
-	       a->online == b->online && a->expired == b->expired;
+	return !strcmp(a->name, b->name) && !strcmp(a->system, b->system) && a->user == b->user &&
+	       key_equal(a->key.b, b->key.b) && a->home == b->home && a->n_endpoints == b->n_endpoints &&
+	       a->n_tags == b->n_tags && a->n_allowed == b->n_allowed && a->n_routes == b->n_routes &&
+	       a->port == b->port && a->online == b->online && a->expired == b->expired;
 }
 
 /* The same map before it is packed has the same peers. */

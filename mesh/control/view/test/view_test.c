@@ -249,18 +249,42 @@ static void test_patches(void **state)
 	assert_int_equal(x->m.patches[0].online, OPT_FALSE);
 	assert_true(x->m.patches[0].has_last_seen);
 
-	/* Where it is no patch can say. */
-	d = *fleet_by_id(&x->f, 2);
-	d.hostinfo_json = "{\"Location\":{\"Country\":\"Norway\",\"CountryCode\":\"NO\",\"Priority\":7}}";
-	change(x, &d, false);
-	assert_true(next(x));
-	assert_int_equal(x->m.n_changed, 1);
-	const struct ctl_location *told = as_read(x).peers_changed[0].hostinfo.location;
-	assert_string_equal(told->country, "Norway");
-	assert_int_equal(told->priority, 7);
-
 	change(x, fleet_by_id(&x->f, 2), false); /* another record that says the same */
 	assert_false(next(x));
+}
+
+/* What no patch can say of a host, with what its peers are told then; NULL: it is no news to them. */
+static const struct {
+	const char *json, *told;
+} hosts[] = {
+	{ "{\"Location\":{\"Country\":\"Norway\",\"CountryCode\":\"NO\",\"Priority\":7}}",
+		"\"Country\":\"Norway\"" },
+	{ "{\"OS\":\"linux\"}", "\"OS\":\"linux\"" },
+	{ "{\"OS\":\"linux\",\"OSVersion\":\"6.1\"}", "\"OSVersion\":\"6.1\"" },
+	{ "{\"OS\":\"linux\",\"OSVersion\":\"6.6\"}", "\"OSVersion\":\"6.6\"" },
+	{ "{\"Machine\":\"aarch64\"}", "\"Machine\":\"aarch64\"" },
+	{ "{\"Machine\":\"aarch64\",\"GoArch\":\"arm64\"}", "\"GoArch\":\"arm64\"" },
+	{ "{\"RequestTags\":[\"tag:a\"]}", "\"RequestTags\":[\"tag:a\"]" },
+	{ "{\"ShieldsUp\":true}", "\"ShieldsUp\":true" },
+	{ "{\"IPNVersion\":\"1.2.3\"}", "\"IPNVersion\":\"1.2.3\"" },
+	{ "{\"Hostname\":\"phone\"}", "\"Hostname\":\"phone\"" },
+	{ "{\"Hostname\":\"phone\",\"NetInfo\":{\"WorkingUDP\":true}}", NULL },
+	{ "{\"Hostname\":\"phone\",\"BackendLogID\":\"b\"}", NULL },
+	{ "{\"RoutableIPs\":[\"10.0.0.0/8\"]}", "\"RoutableIPs\":[\"10.0.0.0/8\"]" },
+	{ "{\"Services\":[{\"Proto\":\"peerapi4\",\"Port\":9}]}", "\"peerapi4\"" },
+};
+
+static void test_hosts(void **state)
+{
+	struct fixture *x = *state;
+	for (size_t i = 0; i < ARRAY_LEN(hosts); i++) {
+		struct member d = *fleet_by_id(&x->f, 2);
+		d.hostinfo_json = hosts[i].json;
+		change(x, &d, false);
+		bool news = next(x), whole = news && x->m.n_changed == 1 && !x->m.n_patches;
+		if (hosts[i].told ? !whole || !strstr(x->m.peers_changed[0].written, hosts[i].told) : news)
+			fail_msg("%s", hosts[i].json);
+	}
 }
 
 static void test_come_and_go(void **state)
@@ -682,6 +706,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_first, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_farewell, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_patches, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_hosts, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_come_and_go, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_policy, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_told_routes, setup, teardown),

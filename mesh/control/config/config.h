@@ -115,6 +115,8 @@ int config_derp_read(
 	const struct ctl_strings *paths, struct arena *a, struct ctl_derp_map *out, struct errbuf *eb);
 int config_derp_parse(const char *path, const char *text, size_t len, struct arena *a,
 	struct ctl_derp_map *out, struct errbuf *eb);
+/* Of a map that was read so: its regions are by number, each once. NULL: there is none of that number. */
+const struct ctl_derp_region *config_derp_region(const struct ctl_derp_map *map, int64_t id);
 struct config_relay config_relay_defaults(void);
 bool config_relay_equal(const struct config_relay *a, const struct config_relay *b);
 /* What config.c found below derp.server, a mapping; texts go into mem, paths are taken from folder. */

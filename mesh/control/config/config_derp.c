@@ -213,21 +213,57 @@ static int take_region(struct reading *r, yaml_node_t *key, yaml_node_t *n, stru
 	return err;
 }
 
+struct placed {
+	struct ctl_derp_region region;
+	size_t at; /* among all that were said */
+};
+
 static int by_id(const void *a, const void *b)
 {
-	const struct ctl_derp_region *x = a, *y = b;
-	return (x->id > y->id) - (x->id < y->id);
+	const struct placed *x = a, *y = b;
+	if (x->region.id != y->region.id)
+		return x->region.id < y->region.id ? -1 : 1;
+	return (x->at > y->at) - (x->at < y->at);
 }
 
-/* Adds the region, in the place of one with the same id. */
-static void put_region(struct ctl_derp_map *map, const struct ctl_derp_region *region)
+/* By number, each once, as it was said last. */
+static int settle_regions(struct reading *r, struct placed *v, size_t n, struct ctl_derp_map *out)
 {
-	for (size_t i = 0; i < map->n_regions; i++)
-		if (map->regions[i].id == region->id) {
-			map->regions[i] = *region;
-			return;
-		}
-	map->regions[map->n_regions++] = *region;
+	struct ctl_derp_region *to = arena_array(r->a, n, sizeof(*to));
+	if (!to)
+		return -ENOMEM;
+	qsort(v, n, sizeof(*v), by_id);
+	out->regions = to;
+	out->n_regions = 0;
+	for (size_t i = 0; i < n; i++)
+		if (i + 1 == n || v[i].region.id != v[i + 1].region.id)
+			to[out->n_regions++] = v[i].region;
+	return 0;
+}
+
+/* Those of the mapping, behind those that are known. */
+static int take_regions(struct reading *r, yaml_node_t *regions, struct ctl_derp_map *out)
+{
+	size_t count = (size_t)(regions->data.mapping.pairs.top - regions->data.mapping.pairs.start);
+	size_t n = 0, most = out->n_regions + count;
+	struct placed *v = most ? calloc(most, sizeof(*v)) : NULL;
+	int err = 0;
+	if (!most)
+		return 0;
+	if (!v)
+		return -ENOMEM;
+	for (; n < out->n_regions; n++)
+		v[n] = (struct placed) { out->regions[n], n };
+	for (yaml_node_pair_t *p = regions->data.mapping.pairs.start;
+		p < regions->data.mapping.pairs.top && !err; p++, n++) {
+		v[n].at = n;
+		err = take_region(
+			r, document_node(&r->d, p->key), document_node(&r->d, p->value), &v[n].region);
+	}
+	if (!err)
+		err = settle_regions(r, v, n, out);
+	free(v);
+	return err;
 }
 
 static int take_map(struct reading *r, yaml_node_t *root, struct ctl_derp_map *out)
@@ -242,23 +278,7 @@ static int take_map(struct reading *r, yaml_node_t *root, struct ctl_derp_map *o
 	if (!regions || regions->type != YAML_MAPPING_NODE)
 		return document_refuse(
 			&r->d, root, "a DERP map needs \"regions\": a mapping from number to region");
-	size_t count = (size_t)(regions->data.mapping.pairs.top - regions->data.mapping.pairs.start);
-	struct ctl_derp_region *v = arena_array(r->a, out->n_regions + count, sizeof(*v));
-	if (!v)
-		return -ENOMEM;
-	if (out->n_regions)
-		memcpy(v, out->regions, out->n_regions * sizeof(*v));
-	out->regions = v;
-	for (size_t i = 0; i < count; i++) {
-		struct ctl_derp_region region = { 0 };
-		yaml_node_pair_t *p = &regions->data.mapping.pairs.start[i];
-		err = take_region(r, document_node(&r->d, p->key), document_node(&r->d, p->value), &region);
-		if (err)
-			return err;
-		put_region(out, &region);
-	}
-	qsort(out->regions, out->n_regions, sizeof(*out->regions), by_id);
-	return 0;
+	return take_regions(r, regions, out);
 }
 
 int config_derp_parse(const char *path, const char *text, size_t len, struct arena *a,
@@ -294,4 +314,19 @@ int config_derp_read(
 		buf_free(&text);
 	}
 	return err;
+}
+
+const struct ctl_derp_region *config_derp_region(const struct ctl_derp_map *map, int64_t id)
+{
+	size_t low = 0, high = map->n_regions;
+	while (low < high) {
+		size_t at = low + (high - low) / 2;
+		if (map->regions[at].id == id)
+			return &map->regions[at];
+		if (map->regions[at].id < id)
+			low = at + 1;
+		else
+			high = at;
+	}
+	return NULL;
 }

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { DEPTH_MAX = 16, LINES_MAX = 50 };
@@ -43,18 +44,44 @@ bool document_is_null(const yaml_node_t *n)
 	       (!*t || !strcmp(t, "~") || !strcmp(t, "null"));
 }
 
+/* By name; of one name, as they stand. */
+static int key_order(const void *a, const void *b)
+{
+	const yaml_node_t *const x = *(yaml_node_t *const *)a, *const y = *(yaml_node_t *const *)b;
+	int order = strcmp(document_text(x), document_text(y));
+	if (order)
+		return order;
+	return (x->start_mark.index > y->start_mark.index) - (x->start_mark.index < y->start_mark.index);
+}
+
+/* The first that is there already; NULL: none. Sorts keys. */
+static const yaml_node_t *key_again(yaml_node_t **keys, size_t n)
+{
+	const yaml_node_t *first = NULL;
+	qsort(keys, n, sizeof(yaml_node_t *), key_order);
+	for (size_t i = 1; i < n; i++)
+		if (!strcmp(document_text(keys[i]), document_text(keys[i - 1])) &&
+			(!first || keys[i]->start_mark.index < first->start_mark.index))
+			first = keys[i];
+	return first;
+}
+
 static int check_keys(struct document *d, yaml_node_t *map)
 {
-	for (yaml_node_pair_t *p = map->data.mapping.pairs.start; p < map->data.mapping.pairs.top; p++) {
-		yaml_node_t *key = document_node(d, p->key);
-		const char *name = document_text(key);
-		if (!name)
-			return document_refuse(d, key, "a key must be a plain word");
-		for (yaml_node_pair_t *o = map->data.mapping.pairs.start; o < p; o++)
-			if (!strcmp(name, document_text(document_node(d, o->key))))
-				return document_refuse(d, key, "\"%s\" is set twice", name);
-	}
-	return 0;
+	const yaml_node_pair_t *pairs = map->data.mapping.pairs.start;
+	size_t most = (size_t)(map->data.mapping.pairs.top - pairs), n = 0;
+	yaml_node_t **keys = most ? calloc(most, sizeof(yaml_node_t *)) : NULL, *key = NULL;
+	if (!most)
+		return 0;
+	if (!keys)
+		return err_set(d->eb, -ENOMEM, "read %s", d->path);
+	while (n < most && document_text(key = document_node(d, pairs[n].key)))
+		keys[n++] = key;
+	const yaml_node_t *again = key_again(keys, n);
+	free(keys);
+	if (again)
+		return document_refuse(d, again, "\"%s\" is set twice", document_text(again));
+	return n < most ? document_refuse(d, key, "a key must be a plain word") : 0;
 }
 
 static int check_node(struct document *d, yaml_node_t *n, unsigned depth)

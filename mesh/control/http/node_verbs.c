@@ -131,14 +131,6 @@ static json_t *network_value(const struct ctl_netinfo *n)
 		n->link_type ? n->link_type : "", "latency_ms", latency_value(n));
 }
 
-static const char *relay_name(const struct ctl_derp_map *map, int32_t id)
-{
-	for (size_t i = 0; i < map->n_regions; i++)
-		if (map->regions[i].id == id)
-			return map->regions[i].name;
-	return "";
-}
-
 static json_t *endpoints_value(const struct ctl_endpoints *e)
 {
 	json_t *list = json_array();
@@ -160,9 +152,9 @@ void admin_nodes_show(struct api_call *c)
 		api_reply_error(&c->way, 400, text);
 		return;
 	}
-	const char *home = relay_name(&c->api->streams->set->derp, m->home_derp);
+	const struct ctl_derp_region *home = config_derp_region(&c->api->streams->set->derp, m->home_derp);
 	json_t *o = verb_node(c->api, m);
-	json_object_set_new(o, "home_relay", json_string(home));
+	json_object_set_new(o, "home_relay", json_string(home ? home->name : ""));
 	json_object_set_new(o, "endpoints", endpoints_value(&m->endpoints));
 	json_object_set_new(
 		o, "os_version", json_string(m->hostinfo.os_version ? m->hostinfo.os_version : ""));

@@ -67,11 +67,11 @@ static void ask_late(void *arg)
 
 static void name_region(const struct api *a, int64_t id, char *out, size_t cap)
 {
-	const struct ctl_derp_map *map = &a->streams->set->derp;
-	snprintf(out, cap, "%lld", (long long)id);
-	for (size_t i = 0; i < map->n_regions; i++)
-		if (map->regions[i].id == id && map->regions[i].name)
-			snprintf(out, cap, "%s", map->regions[i].name);
+	const struct ctl_derp_region *r = config_derp_region(&a->streams->set->derp, id);
+	if (r && r->name && *r->name)
+		snprintf(out, cap, "%s", r->name);
+	else
+		snprintf(out, cap, "%lld", (long long)id);
 }
 
 /* A stranger's body: all of it is taken, or none. */

@@ -22,12 +22,10 @@ static json_t *owner_name(const struct api *a, const struct member *m)
 
 static json_t *latency_value(const struct api *a, const struct member *m)
 {
-	const struct ctl_derp_map *map = &a->streams->set->derp;
+	const struct ctl_derp_region *home = config_derp_region(&a->streams->set->derp, m->home_derp);
 	json_t *o = json_object();
-	for (size_t i = 0; i < map->n_regions; i++)
-		if (map->regions[i].id == m->home_derp)
-			json_object_set_new(o, map->regions[i].name,
-				json_pack("{s:b, s:i}", "preferred", 1, "latencyMs", 0));
+	if (home)
+		json_object_set_new(o, home->name, json_pack("{s:b, s:i}", "preferred", 1, "latencyMs", 0));
 	return o;
 }
 

@@ -6,8 +6,10 @@
 
 #include <cmocka.h>
 
+#include "mesh/base/buf.h"
 #include "mesh/control/config/config.h"
 #include <string.h>
+#include <time.h>
 
 #define URL "server_url: https://hs.test\n"
 #define PIN \
@@ -83,6 +85,73 @@ static void test_derp(void **state)
 				map.regions[0].nodes[0].stun_port == -1 && map.regions[0].nodes[0].insecure);
 		arena_free(&a);
 	}
+}
+
+static void read_map(const char *text, struct arena *a, struct ctl_derp_map *map)
+{
+	struct errbuf eb = { 0 };
+	if (config_derp_parse("d.yaml", text, strlen(text), a, map, &eb))
+		fail_msg("%s", eb.text);
+}
+
+/* However often a region is named, in one file or several: it is as it was said last, and the map by number. */
+static void test_regions_once(void **state)
+{
+	static const char *const names[] = { "five", "seven anew", "eight" };
+	static const int32_t ids[] = { 5, 7, 8 };
+	struct arena a = { 0 };
+	struct ctl_derp_map map = { 0 };
+	(void)state;
+	read_map("regions: { 8: { regionname: eight }, 7: { regionname: x }, 007: { regionname: seven } }\n",
+		&a, &map);
+	assert_int_equal(map.n_regions, 2);
+	assert_string_equal(config_derp_region(&map, 7)->name, "seven");
+	read_map("regions: { 7: { regionname: seven anew }, 5: { regionname: five } }\n", &a, &map);
+	assert_int_equal(map.n_regions, ARRAY_LEN(ids));
+	for (size_t i = 0; i < ARRAY_LEN(ids); i++) {
+		assert_int_equal(map.regions[i].id, ids[i]);
+		assert_string_equal(map.regions[i].name, names[i]);
+		assert_ptr_equal(config_derp_region(&map, ids[i]), &map.regions[i]);
+	}
+	assert_null(config_derp_region(&map, 6));
+	assert_null(config_derp_region(&map, 9));
+	assert_null(config_derp_region(&(struct ctl_derp_map) { 0 }, 1));
+	read_map("regions: {}\n", &a, &map); /* takes none away */
+	assert_int_equal(map.n_regions, ARRAY_LEN(ids));
+	arena_free(&a);
+}
+
+/* The best of a few: what else runs on the machine takes nothing of it. */
+static clock_t cost_of(int32_t regions)
+{
+	struct buf text = { 0 };
+	clock_t least = 0;
+	assert_true(buf_printf(&text, "regions:\n"));
+	for (int32_t id = 1; id <= regions; id++)
+		assert_true(buf_printf(&text, "  %d: {}\n", (int)id));
+	for (int i = 0; i < 3; i++) {
+		struct arena a = { 0 };
+		struct ctl_derp_map map = { 0 };
+		clock_t began = clock();
+		read_map(buf_cstr(&text), &a, &map);
+		clock_t spent = clock() - began;
+		assert_int_equal(map.n_regions, regions);
+		least = !i || spent < least ? spent : least;
+		arena_free(&a);
+	}
+	buf_free(&text);
+	return least;
+}
+
+/* Sixteen times as many cost sixteen times as much, and not the square of it. */
+static void test_many_regions(void **state)
+{
+	enum { FEW = 2000, TIMES = 16 };
+	(void)state;
+	clock_t few = cost_of(FEW), many = cost_of(FEW * TIMES);
+	if (many > 2 * TIMES * few)
+		fail_msg("%d regions take %ld, %d %ld", FEW, (long)few, FEW * TIMES, (long)many);
+	print_message("%d regions take %ld, %d %ld\n", FEW, (long)few, FEW * TIMES, (long)many);
 }
 
 /* derp.server: what is read of it, and the region that nodes are told. */
@@ -227,7 +296,8 @@ static void test_acme(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_derp), cmocka_unit_test(test_acme),
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_derp), cmocka_unit_test(test_regions_once),
+		cmocka_unit_test(test_many_regions), cmocka_unit_test(test_acme),
 		cmocka_unit_test(test_relay_inside), cmocka_unit_test(test_relay_region_order) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

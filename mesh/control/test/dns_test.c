@@ -116,6 +116,70 @@ static void test_pins(void **state)
 	world_node_close(&a);
 }
 
+#define NAMESERVER(ip) "{\"address\":\"" ip "\",\"useWithExitNode\":false}"
+#define ORDERED(a, b, c) \
+	"{\"nameservers\":[" NAMESERVER(a) "," NAMESERVER(b) "," NAMESERVER( \
+		c) "],\"splitDNS\":{\"z.test\":[" NAMESERVER(b) "," NAMESERVER(a) "],\"b.test\":" \
+										  "[" NAMESERVER(c) "]}," \
+												    "\"sear" \
+												    "chPath" \
+												    "s\":[" \
+												    "\"z." \
+												    "test\"" \
+												    ",\"b." \
+												    "test\"" \
+												    "]," \
+												    "\"pref" \
+												    "erence" \
+												    "s\":{" \
+												    "\"over" \
+												    "rideLo" \
+												    "calDNS" \
+												    "\":" \
+												    "true," \
+												    "\"magi" \
+												    "cDNS\"" \
+												    ":true}" \
+												    "}"
+
+/* Nodes ask the first that is named first: in which order an admin names them, in that they are told, and shown. */
+static void test_order(void **state)
+{
+	static const char *const bodies[] = { ORDERED("192.0.2.9", "192.0.2.1", "192.0.2.5"),
+		ORDERED("192.0.2.5", "192.0.2.9", "192.0.2.1") };
+	static const char *const servers[][3] = { { "192.0.2.9", "192.0.2.1", "192.0.2.5" },
+		{ "192.0.2.5", "192.0.2.9", "192.0.2.1" } };
+	struct world *w = *state;
+	struct world_node a;
+	char key[128];
+	size_t seen = 0;
+	world_alpha_open(&a, w, key);
+	world_node_ask_map(&a, true, NULL);
+	world_node_next(&a, &seen);
+	world_api_key(w, "{}", key);
+	for (size_t i = 0; i < ARRAY_LEN(bodies); i++) {
+		json_decref(world_ask(w, key, "POST", DNS "configuration", bodies[i]));
+		assert_int_equal(w->status, 200);
+		const struct ctl_dns *d = world_node_next(&a, &seen)->dns;
+		assert_non_null(d);
+		assert_int_equal(d->n_resolvers, 3);
+		for (size_t k = 0; k < 3; k++)
+			assert_string_equal(d->resolvers[k].addr, servers[i][k]);
+		for (size_t k = 0; k < d->n_routes; k++) /* by their suffixes they have no order */
+			if (!strcmp(d->routes[k].suffix, "z.test")) {
+				assert_string_equal(d->routes[k].resolvers[0].addr, servers[i][1]);
+				assert_string_equal(d->routes[k].resolvers[1].addr, servers[i][0]);
+			}
+		assert_string_equal(d->domains.v[d->domains.n - 2], "z.test");
+		json_t *v = world_ask(w, key, "GET", DNS "configuration", NULL);
+		char *all = json_dumps(v, JSON_COMPACT);
+		assert_string_equal(all, bodies[i]);
+		free(all);
+		json_decref(v);
+	}
+	world_node_close(&a);
+}
+
 static void test_check(void **state)
 {
 	struct world *w = *state;
@@ -138,6 +202,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_servers, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_pins, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_order, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_check, world_setup, world_teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -170,6 +170,8 @@ void map_cache_flush(struct map_cache *c)
 	end_work(c);
 	if (c->due)
 		write_now(c);
+	if (c->due) /* it failed: nobody may change the map again */
+		loop_timer_set(c->timer, AGAIN_MS);
 }
 
 void map_cache_forget(struct map_cache *c)

@@ -60,6 +60,12 @@ static bool is_text(const struct buf *b, const char *text, bool whole)
 	return (whole ? b->len == n : b->len >= n) && memcmp(buf_data(b), text, n) == 0;
 }
 
+/* The machine has no descriptor or memory left to read by: what the file says is not known, rather than nothing. */
+static bool is_shortage(int err)
+{
+	return err == -EMFILE || err == -ENFILE || err == -ENOMEM;
+}
+
 static bool same_text(const struct buf *a, const struct buf *b)
 {
 	return a->len == b->len && (!a->len || memcmp(buf_data(a), buf_data(b), a->len) == 0);
@@ -124,7 +130,7 @@ static void read_base(struct os_dns_file *d, const char *from)
 	int err = d->kept[0] ? file_read(d->kept, RESOLV_MAX, &now, NULL) : -ENOENT;
 	if (err)
 		err = file_read(from, RESOLV_MAX, &now, NULL);
-	if (err != -ENOENT || from != d->backup || has_backup(d)) {
+	if (!is_shortage(err) && (err != -ENOENT || from != d->backup || has_backup(d))) {
 		buf_free(&d->base);
 		if (!err && !is_text(&now, NO_FILE, true)) {
 			d->base = now;
@@ -138,31 +144,33 @@ static void read_base(struct os_dns_file *d, const char *from)
 static int keep_own(struct os_dns_file *d, struct errbuf *eb)
 {
 	struct buf now = { 0 };
-	/* A node's text is never the machine's own: what is kept already is. */
-	bool by_node =
-		file_read(d->path, RESOLV_MAX, &now, NULL) == 0 && is_text(&now, RESOLV_CONF_MARK, false);
-	buf_free(&now);
-	if (by_node && has_backup(d))
-		return 0;
-	unlink(d->backup);
-	/* what somebody wrote through our link is a text, not that link */
-	if (!is_our_link(d) && link(d->path, d->backup) == 0)
-		return 0;
 	int err = file_read(d->path, RESOLV_MAX, &now, eb);
-	if (err == -ENOENT)
-		err = file_write_atomic(d->backup, 0644, NO_FILE, strlen(NO_FILE), eb);
-	else if (!err)
-		err = file_write_atomic(d->backup, 0644, buf_data(&now), now.len, eb);
+	/* A node's text is never the machine's own: what is kept already is. */
+	bool by_node = !err && is_text(&now, RESOLV_CONF_MARK, false) && has_backup(d);
+	if (!by_node && !is_shortage(err)) {
+		unlink(d->backup);
+		/* what somebody wrote through our link is a text, not that link */
+		if (!is_our_link(d) && link(d->path, d->backup) == 0)
+			err = 0;
+		else if (err == -ENOENT)
+			err = file_write_atomic(d->backup, 0644, NO_FILE, strlen(NO_FILE), eb);
+		else if (!err)
+			err = file_write_atomic(d->backup, 0644, buf_data(&now), now.len, eb);
+	}
 	buf_free(&now);
 	return err;
 }
 
+/* Takes no memory: what it says decides what stays behind when a node ends for want of it. */
 static bool backup_says_none(const struct os_dns_file *d)
 {
-	struct buf saved = { 0 };
-	bool none = file_read(d->backup, RESOLV_MAX, &saved, NULL) == 0 && is_text(&saved, NO_FILE, true);
-	buf_free(&saved);
-	return none;
+	char text[sizeof(NO_FILE)];
+	int fd = open(d->backup, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return is_shortage(-errno) && !d->base.len;
+	ssize_t n = read(fd, text, sizeof(text));
+	close(fd);
+	return n == (ssize_t)strlen(NO_FILE) && memcmp(text, NO_FILE, strlen(NO_FILE)) == 0;
 }
 
 /* A file that its owner would have written anew since. */
@@ -264,10 +272,10 @@ static bool is_ours(struct os_dns_file *d, bool written, bool *there)
 	*there = (is_our_link(d) ? stat(d->path, &st) : lstat(d->path, &st)) == 0;
 	if (*there && S_ISREG(st.st_mode) && !st.st_size && !written)
 		return true;
-	file_read(d->path, RESOLV_MAX, &now, NULL);
+	int err = file_read(d->path, RESOLV_MAX, &now, NULL);
 	bool same = is_text(&now, d->ours, true);
 	buf_free(&now);
-	return same;
+	return same || is_shortage(err);
 }
 
 static bool is_empty(const char *path)

@@ -76,6 +76,9 @@ static void read_own(struct os_dns_openresolv *d)
 {
 	struct dirent **v = NULL;
 	int n = scandir(d->folder, &v, NULL, alphasort);
+	if (n < 0 &&
+		errno != ENOENT) /* no descriptor is left: what they say is not known, rather than nothing */
+		return;
 	memset(&d->own, 0, sizeof(d->own));
 	for (int i = 0; i < n; i++) {
 		struct buf text = { 0 };

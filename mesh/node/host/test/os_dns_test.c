@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -253,6 +254,43 @@ static void test_emptied(void **state)
 	place_end(&p);
 }
 
+/* Touched, or looked at, while the machine has no descriptor left: what is kept of its own file stays, and what it said. */
+static void test_no_descriptors(void **state)
+{
+	struct place p = place_make();
+	struct rlimit all, none;
+	struct endpoint base[4];
+	(void)state;
+	put(p.path, OWN);
+	struct os_dns *d = open_it(&p);
+	set(d);
+	char *ours = NULL;
+	size_t len = 0;
+	FILE *f = fopen(p.path, "r+");
+	assert_non_null(f);
+	assert_true(getdelim(&ours, &len, 0, f) > 0);
+	rewind(f);
+	assert_true(fputs(ours, f) >= 0 && fclose(f) == 0); /* news that is none */
+	free(ours);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &all), 0);
+	none = (struct rlimit) { .rlim_cur = 0, .rlim_max = all.rlim_max };
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	struct loop_timer *t = loop_timer_new(p.loop, changed, &p);
+	loop_timer_set(t, 1);
+	while (!p.changes)
+		loop_run_once(p.loop);
+	bool others = os_dns_base_changed(d);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &all), 0);
+	assert_false(others);
+	assert_int_equal(os_dns_base(d, base, 4), 2);
+	expect(p.path, OURS, false);
+	expect(p.backup, OWN, true);
+	loop_timer_free(t);
+	os_dns_close(d);
+	expect(p.path, OWN, true);
+	place_end(&p);
+}
+
 /* Two programs that both insist: ours gives way, says so, and keeps what the other wrote for the end. */
 static void test_fight(void **state)
 {
@@ -452,6 +490,7 @@ int main(void)
 		cmocka_unit_test(test_rewritten),
 		cmocka_unit_test(test_removed),
 		cmocka_unit_test(test_emptied),
+		cmocka_unit_test(test_no_descriptors),
 		cmocka_unit_test(test_fight),
 		cmocka_unit_test(test_mount),
 		cmocka_unit_test(test_no_folder),

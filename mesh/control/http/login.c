@@ -338,11 +338,16 @@ static void show_refusal(
 	say_refused(&c->way, 403, "That login did not work", text, pending);
 }
 
-static bool is_of_issuer(struct api_call *c, const struct oidc_provider *p)
+bool login_reply_is_of(const struct http_head *head, const char *issuer, bool has_to_say)
 {
-	char issuer[OIDC_TEXT_MAX + 1];
-	bool said = http_target_query(c->head, "iss", issuer, sizeof(issuer));
-	return said ? !strcmp(issuer, oidc_provider_settings(p)->issuer) : !oidc_provider_says_issuer(p);
+	char said[OIDC_TEXT_MAX + 1];
+	enum http_value is = http_target_find(head, "iss", said, sizeof(said));
+	return is == HTTP_VALUE_NONE ? !has_to_say : is == HTTP_VALUE_GOOD && !strcmp(said, issuer);
+}
+
+static bool is_of_issuer(const struct api_call *c, const struct oidc_provider *p)
+{
+	return login_reply_is_of(c->head, oidc_provider_settings(p)->issuer, oidc_provider_says_issuer(p));
 }
 
 static void begin_exchange(struct api_call *c, const struct flow *f, const char *code)

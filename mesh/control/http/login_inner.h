@@ -26,6 +26,10 @@ void login_form_field(struct page *p, const struct login *l, const struct visito
 /* Links to the providers; pending: what is to be let in then, or "". */
 void login_put_providers(struct page *p, const struct login *l, const char *pending);
 
+/* Whether what a browser brings from a provider is of this one (RFC 9207): it names no other, and itself where it has to. One that
+ * cannot be read is another's. */
+bool login_reply_is_of(const struct http_head *head, const char *issuer, bool has_to_say);
+
 /* An answer that takes its time: for an exchange, then for what is stored. */
 struct login_wait {
 	struct login *l;

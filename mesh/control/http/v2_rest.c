@@ -30,12 +30,13 @@ static json_t *user_value(const struct api *a, const struct user *u)
 	return o;
 }
 
-/* Whether the query asks for this, or for nothing in particular: programs send a wish that nobody made as an empty one. */
+/* Whether the query asks for this, or for nothing in particular: programs send a wish that nobody made as an empty one.
+ * One that is too long for any is none of them. */
 static bool wants(const struct api_call *c, const char *name, const char *value)
 {
-	char text[32];
-	return !c->head || !http_target_query(c->head, name, text, sizeof(text)) || !*text ||
-	       !strcmp(text, value) || !strcmp(text, "all");
+	char text[32] = "";
+	enum http_value is = c->head ? http_target_find(c->head, name, text, sizeof(text)) : HTTP_VALUE_NONE;
+	return is != HTTP_VALUE_BAD && (!*text || !strcmp(text, value) || !strcmp(text, "all"));
 }
 
 void v2_users_list(struct api_call *c)

@@ -149,6 +149,8 @@ static void test_v2(void **state)
 
 		{ "GET", TAILNET "/users", NULL, 200, "users.0.deviceCount", "1" },
 		{ "GET", TAILNET "/users?role=owner", NULL, 200, "users", "[]" },
+		{ "GET", TAILNET "/users?role=a-role-with-a-name-longer-than-any", NULL, 200, "users", "[]" },
+		{ "GET", TAILNET "/users?type=%zz", NULL, 200, "users", "[]" },
 		{ "GET", TAILNET "/users?role=&type=", NULL, 200, "users.0.loginName", "alice" },
 		{ "GET", "/api/v2/users/1", NULL, 200, "loginName", "alice" },
 		{ "GET", "/api/v2/users/2", NULL, 404, "status", "404" },

@@ -15,7 +15,14 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
-enum { MAPS = 4, STEPS_MAX = 64, TURNS = 3, AGAIN_MS = 10000, TURNS_EACH = 200, PASSES_MAX = 10000 };
+enum {
+	MAPS = 4,
+	STEPS_MAX = 64,
+	TURNS = 3,
+	AGAIN_MS = 10000,
+	PAUSE_MAX_MS = 10 * STEPS_MAX * AGAIN_MS,
+	PASSES_MAX = 8
+};
 
 /* What outlives an input. */
 struct world {
@@ -141,15 +148,24 @@ static void step(struct world *w, uint8_t what)
 	}
 }
 
-/* What is due is written by itself, though nothing changes any more. Time that passes while a thread writes counts as that of the
- * write: it goes on seldom. */
+static void thread_ends(struct world *w)
+{
+	do
+		loop_run_once(w->awake.loop);
+	while (loop_has_work(w->awake.loop));
+	loop_run_once(w->awake.loop);
+}
+
+/* What is due is written by itself, though nothing changes any more. The longest pause: all steps passed time while it wrote, and it
+ * waits ten times as long. */
 static void settle(struct world *w)
 {
 	move(w, false);
+	thread_ends(w);
 	for (int i = 0; w->newest >= 0 && kept(w) != w->newest; i++) {
 		must(i < PASSES_MAX);
-		trouble_pass_ms(AGAIN_MS);
-		turn(w, TURNS_EACH);
+		trouble_pass_ms(PAUSE_MAX_MS);
+		thread_ends(w);
 	}
 	turn(w, TURNS);
 }

@@ -1,12 +1,12 @@
 /* A relay client's bytes: odd first byte = after a good handshake, else in its place. A second client is
  * there to hear. */
 #include "mesh/base/fuzz/must.h"
+#include "mesh/os/fuzz/awake.h"
 #include "mesh/proto/derp.h"
 #include "mesh/relay/inner.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -65,19 +65,12 @@ static void turn(struct relay *r, int n)
 		loop_run_once(r->loop);
 }
 
-static void nothing(void *arg, int events)
-{
-	(void)arg;
-	(void)events;
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	if (!len || !key_setup())
 		return 0;
-	struct relay r = { .loop = loop_new(), .rnd = &random_steady };
-	if (!r.loop)
-		abort();
+	struct awake awake = awake_loop(loop_new());
+	struct relay r = { .loop = awake.loop, .rnd = &random_steady };
 	memset(r.priv, 9, sizeof(r.priv));
 	key_public(r.priv, r.pub);
 	table_init(&r.clients, KEY_LEN, 1);
@@ -88,10 +81,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	r.overdue = loop_timer_new(r.loop, visits_overdue, &r);
 	if (!r.overdue)
 		abort();
-	/* Always readable, so that no turn of the loop waits. */
-	int always = eventfd(1, EFD_NONBLOCK);
-	struct loop_fd *awake = loop_fd_new(r.loop, always, nothing, NULL);
-	loop_fd_set(awake, LOOP_READ);
 	int other = join(&r, 1, true), us = join(&r, 2, data[0] & 1);
 	turn(&r, 4);
 	size_t half = (len - 1) / 2;
@@ -108,8 +97,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	table_fini(&r.clients);
 	loop_timer_free(r.overdue);
 	places_fini(&r.places);
-	loop_fd_free(awake);
-	close(always);
-	loop_free(r.loop);
+	awake_free(&awake);
 	return 0;
 }

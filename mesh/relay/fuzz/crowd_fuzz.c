@@ -2,12 +2,12 @@
  * nothing and go, while time passes and memory is short now and then. client_fuzz has the bytes of one of them. */
 #include "mesh/base/fuzz/must.h"
 #include "mesh/base/fuzz/trouble.h"
+#include "mesh/os/fuzz/awake.h"
 #include "mesh/proto/derp.h"
 #include "mesh/relay/inner.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -37,8 +37,7 @@ struct crowd {
 	struct node_key pub[KEYS];
 	struct http_server_ops ops;
 	enum relay_verdict verdict;
-	struct loop_fd *awake;
-	int always;
+	struct awake awake;
 };
 
 /* --- the relay's surroundings --- */
@@ -70,33 +69,24 @@ static enum relay_verdict admits(void *arg, const struct node_key *who, const st
 	return ((struct crowd *)arg)->verdict;
 }
 
-static void nothing(void *arg, int events)
-{
-	(void)arg;
-	(void)events;
-}
-
 static void crowd_init(struct crowd *w)
 {
-	*w = (struct crowd) { .r = { .loop = loop_new(),
-				      .rnd = &random_steady,
-				      .visits_max = VISITS,
-				      .visit_ms = 1500,
-				      .handshake_ms = 5000,
-				      .options = { .admits = admits, .admits_arg = w } } };
+	struct awake awake = awake_loop(loop_new());
+	*w = (struct crowd) { .awake = awake,
+		.r = { .loop = awake.loop,
+			.rnd = &random_steady,
+			.visits_max = VISITS,
+			.visit_ms = 1500,
+			.handshake_ms = 5000,
+			.options = { .admits = admits, .admits_arg = w } } };
 	struct relay *r = &w->r;
-	if (!r->loop || !key_setup())
-		abort();
+	must(key_setup());
 	memset(r->priv, 9, sizeof(r->priv));
 	key_public(r->priv, r->pub);
 	table_init(&r->clients, KEY_LEN, 1);
 	places_init(&r->places, PLACES, PER_NET, 1);
 	r->visits_end = &r->visits;
 	r->overdue = loop_timer_new(r->loop, visits_overdue, r);
-	/* Always readable, so that no turn of the loop waits. */
-	w->always = eventfd(1, EFD_NONBLOCK);
-	w->awake = loop_fd_new(r->loop, w->always, nothing, NULL);
-	loop_fd_set(w->awake, LOOP_READ);
 	w->ops = (struct http_server_ops) {
 		.request = request, .upgrade = upgrade, .gone = visit_gone, .arg = r, .idle_ms = 10000
 	};
@@ -145,9 +135,7 @@ static void crowd_fini(struct crowd *w)
 	table_fini(&r->clients);
 	places_fini(&r->places);
 	loop_timer_free(r->overdue);
-	loop_fd_free(w->awake);
-	loop_free(r->loop);
-	close(w->always);
+	awake_free(&w->awake);
 }
 
 /* --- what they do --- */

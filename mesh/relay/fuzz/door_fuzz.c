@@ -10,6 +10,7 @@
 #include "mesh/base/fuzz/trouble.h"
 #include "mesh/base/log.h"
 #include "mesh/os/file.h"
+#include "mesh/os/fuzz/awake.h"
 #include "mesh/os/sock.h"
 #include "mesh/proto/derp.h"
 #include "mesh/proto/stun.h"
@@ -19,7 +20,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -45,8 +45,7 @@ struct seat {
 static struct {
 	char dir[40];
 	struct loop *loop;
-	struct loop_fd *awake;
-	int always;
+	struct awake awake;
 	struct relay *relay;
 	struct verify *verify;
 	/* Who is asked about nodes, by a unix socket and by a URL; and the door of a server that embeds the relay. */
@@ -387,16 +386,13 @@ static void step(const char *text, size_t len)
 	turn(TURNS);
 }
 
-static void nothing(void *arg, int events)
-{
-	(void)arg, (void)events;
-}
-
 static void world_begin(void)
 {
 	struct endpoint at;
 	snprintf(w.dir, sizeof(w.dir), "%s/rw-fuzz-XXXXXX", access("/dev/shm", W_OK) ? "/tmp" : "/dev/shm");
-	must(key_setup() && mkdtemp(w.dir) && (w.loop = loop_new()));
+	must(key_setup() && mkdtemp(w.dir));
+	w.awake = awake_loop(loop_new());
+	w.loop = w.awake.loop;
 	snprintf(w.list, PATH, "%s/list", w.dir);
 	snprintf(w.socket, PATH, "%s/s", w.dir);
 	snprintf(w.key, PATH, "%s/key", w.dir);
@@ -413,9 +409,6 @@ static void world_begin(void)
 	w.asked_watch[0] = watch(w.asked_fd[0], asked_by_socket, &w.asked_ops);
 	w.asked_watch[1] = watch(w.asked_fd[1], asked_by_url, &w.asked_ops);
 	w.embeds_watch = watch(w.embeds_fd, embedding, &w.embeds_ops);
-	/* Always readable, so that no turn of the loop waits. */
-	w.always = eventfd(1, EFD_NONBLOCK);
-	w.awake = watch(w.always, nothing, NULL);
 	w.answer = NULL;
 	w.answer_len = 0;
 	w.status = 200;
@@ -426,15 +419,13 @@ static void world_end(void)
 {
 	close_relay();
 	turn(TURNS);
-	loop_fd_free(w.awake);
 	loop_fd_free(w.embeds_watch);
 	for (size_t i = 0; i < 2; i++) {
 		loop_fd_free(w.asked_watch[i]);
 		close(w.asked_fd[i]);
 	}
-	loop_free(w.loop);
+	awake_free(&w.awake);
 	close(w.embeds_fd);
-	close(w.always);
 	dir_remove(w.dir, NULL);
 }
 

@@ -6,6 +6,7 @@
 #include "mesh/base/fuzz/must.h"
 #include "mesh/base/fuzz/trouble.h"
 #include "mesh/base/key.h"
+#include "mesh/os/fuzz/awake.h"
 #include "mesh/os/sock.h"
 #include "mesh/transport/http_carry.h"
 
@@ -32,7 +33,7 @@ enum {
 
 struct exchange {
 	struct loop *loop;
-	int listener, ends[2], always; /* ends: the stranger's and the third's; -1: none */
+	int listener, ends[2]; /* ends: the stranger's and the third's; -1: none */
 	struct endpoint at;
 	struct http_carry *ours, *third;
 	int stop;
@@ -230,11 +231,6 @@ static void he_asks(struct exchange *x, const uint8_t *p, size_t len, size_t fir
 
 /* --- the world --- */
 
-static void nothing(void *arg, int events)
-{
-	(void)arg, (void)events;
-}
-
 static void run(const uint8_t *data, size_t len)
 {
 	static int listener = -1;
@@ -246,17 +242,14 @@ static void run(const uint8_t *data, size_t len)
 		listener = sock_tcp_listen(&at, NULL);
 		must(key_setup() && listener >= 0 && sock_local(listener, &at) == 0);
 	}
-	struct exchange x = { .loop = loop_new(),
+	struct awake awake = awake_loop(loop_new());
+	struct exchange x = { .loop = awake.loop,
 		.listener = listener,
 		.at = at,
 		.ends = { -1, -1 },
 		.stop = eventfd(data[0] & STOPPED, EFD_NONBLOCK | EFD_CLOEXEC),
-		.always = eventfd(1, EFD_NONBLOCK | EFD_CLOEXEC),
 		.how = data[0] };
-	/* Always readable, so that no turn of the loop waits. */
-	struct loop_fd *awake = x.loop ? loop_fd_new(x.loop, x.always, nothing, NULL) : NULL;
-	must(awake && x.stop >= 0);
-	loop_fd_set(awake, LOOP_READ);
+	must(x.stop >= 0);
 	len -= 2;
 	trouble_begin();
 	if (data[0] & WE_ASK)
@@ -270,10 +263,8 @@ static void run(const uint8_t *data, size_t len)
 	http_carry_close(x.ours);
 	http_carry_close(x.third);
 	turn(&x);
-	loop_fd_free(awake);
-	loop_free(x.loop);
+	awake_free(&awake);
 	close(x.stop);
-	close(x.always);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)

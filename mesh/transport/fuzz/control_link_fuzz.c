@@ -2,6 +2,7 @@
  * even) and of a strange server in our client (odd). Bit 1: the bytes are the raw stream from the upgrade on,
  * else they are sealed in records, or, bit 2, come in the place of records. Each input once more with short memory. */
 #include "mesh/base/fuzz/trouble.h"
+#include "mesh/os/fuzz/awake.h"
 #include "mesh/os/sock.h"
 #include "mesh/transport/control_link.h"
 #include "mesh/transport/noise_link.h"
@@ -9,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -297,28 +297,17 @@ static void against_client(struct loop *l, uint8_t how, const uint8_t *p, size_t
 	noise_link_free(h.server);
 }
 
-static void nothing(void *arg, int events)
-{
-	(void)arg;
-	(void)events;
-}
-
 static void control_link_target(const uint8_t *data, size_t len)
 {
-	struct loop *l = len && key_setup() ? loop_new() : NULL;
-	if (!l)
+	must(key_setup());
+	if (!len)
 		return;
-	/* Always readable, so that no turn of the loop waits. */
-	int always = eventfd(1, EFD_NONBLOCK);
-	struct loop_fd *watch = loop_fd_new(l, always, nothing, NULL);
-	loop_fd_set(watch, LOOP_READ);
+	struct awake a = awake_loop(loop_new());
 	if (data[0] & STRANGE_SERVER)
-		against_client(l, data[0], data + 1, len - 1);
+		against_client(a.loop, data[0], data + 1, len - 1);
 	else
-		against_server(l, data[0], data + 1, len - 1);
-	loop_fd_free(watch);
-	loop_free(l);
-	close(always);
+		against_server(a.loop, data[0], data + 1, len - 1);
+	awake_free(&a);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)

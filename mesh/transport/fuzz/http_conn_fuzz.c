@@ -7,6 +7,7 @@
 #include "mesh/base/fuzz/trouble.h"
 #include "mesh/base/key.h"
 #include "mesh/os/file.h"
+#include "mesh/os/fuzz/awake.h"
 #include "mesh/os/sock.h"
 #include "mesh/transport/http.h"
 #include "mesh/transport/proxy.h"
@@ -14,7 +15,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -385,28 +385,16 @@ static void against_client(struct loop *l, uint8_t how, const uint8_t *p, size_t
 	turn(l, TURNS);
 }
 
-static void nothing(void *arg, int events)
-{
-	(void)arg;
-	(void)events;
-}
-
 static void http_conn_target(const uint8_t *data, size_t len)
 {
-	struct loop *l = len > 2 ? loop_new() : NULL;
-	if (!l)
+	if (len <= 2)
 		return;
-	/* Always readable, so that no turn of the loop waits. */
-	int always = eventfd(1, EFD_NONBLOCK);
-	struct loop_fd *watch = loop_fd_new(l, always, nothing, NULL);
-	loop_fd_set(watch, LOOP_READ);
+	struct awake a = awake_loop(loop_new());
 	if (data[0] & OUR_CLIENT)
-		against_client(l, data[0], data + 2, len - 2, data[1] % 8 + 1);
+		against_client(a.loop, data[0], data + 2, len - 2, data[1] % 8 + 1);
 	else
-		against_server(l, data[0], data + 2, len - 2, data[1] % 8 + 1);
-	loop_fd_free(watch);
-	close(always);
-	loop_free(l);
+		against_server(a.loop, data[0], data + 2, len - 2, data[1] % 8 + 1);
+	awake_free(&a);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)

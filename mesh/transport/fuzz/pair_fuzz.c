@@ -2,12 +2,12 @@
  * parts or cut, ends from either side, while time passes and memory is short now and then. Two bytes a step. What
  * strange bytes do to one end is control_link_fuzz's. */
 #include "mesh/base/fuzz/trouble.h"
+#include "mesh/os/fuzz/awake.h"
 #include "mesh/os/sock.h"
 #include "mesh/transport/control_link.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -17,7 +17,7 @@ enum { SLOTS = 8, STEPS_MAX = 48, TURNS = 4, CAPVER = 119, UNIT = 9000, BLOB = U
 
 struct pair {
 	struct loop *loop;
-	int listen_fd, always;
+	int listen_fd;
 	struct endpoint at;
 	struct machine_private client_priv, server_priv;
 	struct machine_key server_pub;
@@ -276,26 +276,17 @@ static void step(struct pair *w, uint8_t what, uint8_t more)
 	}
 }
 
-static void nothing(void *arg, int events)
-{
-	(void)arg;
-	(void)events;
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	static struct pair w;
 	struct endpoint any = { .ip = addr_v4(0x7f000001) };
-	w = (struct pair) { .loop = loop_new(), .client_priv = { { 2 } }, .server_priv = { { 1 } } };
+	struct awake a = awake_loop(loop_new());
+	w = (struct pair) { .loop = a.loop, .client_priv = { { 2 } }, .server_priv = { { 1 } } };
 	w.listen_fd = sock_tcp_listen(&any, NULL);
-	if (!w.loop || !key_setup() || w.listen_fd < 0 || sock_local(w.listen_fd, &w.at) != 0)
+	if (!key_setup() || w.listen_fd < 0 || sock_local(w.listen_fd, &w.at) != 0)
 		abort();
 	key_public(w.server_priv.b, w.server_pub.b);
 	w.web = (struct http_server_ops) { .request = web_request, .upgrade = upgraded, .arg = &w };
-	/* Always readable, so that no turn of the loop waits. */
-	w.always = eventfd(1, EFD_NONBLOCK);
-	struct loop_fd *watch = loop_fd_new(w.loop, w.always, nothing, NULL);
-	loop_fd_set(watch, LOOP_READ);
 	for (size_t i = 0; i + 1 < len && i < (size_t)2 * STEPS_MAX; i += 2) {
 		step(&w, data[i], data[i + 1]);
 		accept_waiting(&w);
@@ -313,9 +304,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		abort();	 /* what was charged is given back */
 	trouble_pass_ms(200000); /* whoever asked for nothing has had his time */
 	turn(&w);
-	loop_fd_free(watch);
-	loop_free(w.loop);
-	close(w.always);
+	awake_free(&a);
 	close(w.listen_fd);
 	return 0;
 }

@@ -6,6 +6,7 @@
 #include "mesh/node/links/server_key.h"
 #include "mesh/node/local/local_api.h"
 #include "mesh/os/file.h"
+#include "mesh/os/fuzz/awake.h"
 #include "mesh/os/sock.h"
 #include "resolver/blocker.h"
 #include "resolver/fuzz/scripted_asked.h"
@@ -15,7 +16,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -65,8 +65,7 @@ struct world {
 	uint8_t how;
 	struct resolver_server *resolver;
 	struct blocker *blocker;
-	struct loop_fd *awake; /* always readable, so that no turn of the loop waits, where it is watched */
-	int always;
+	struct awake awake;   /* within turn() */
 	pthread_mutex_t lock; /* of what follows: files go by threads */
 	int peers[PEERS_ENDS];
 	size_t n_peers;
@@ -431,9 +430,7 @@ static void world_end(void)
 	files_close(only.files);
 	blocker_free(only.blocker);
 	resolver_server_close(only.resolver);
-	loop_fd_free(only.awake);
-	close(only.always);
-	loop_free(only.loop);
+	awake_free(&only.awake);
 	netmap_put(only.map);
 	dir_remove(only.dir, NULL);
 }
@@ -462,11 +459,6 @@ static struct blocker *make_blocker(struct loop *l, struct resolver *core)
 	if (!b || blocker_configure(b, &mem, &c, NULL) != 0)
 		abort();
 	return b;
-}
-
-static void nothing(void *arg, int events)
-{
-	(void)arg, (void)events;
 }
 
 /* NULL: memory was short. */
@@ -527,14 +519,13 @@ static struct world *world(void)
 	if (!mkdtemp(w->dir) || !(w->map = make_map()) || atexit(world_end) != 0)
 		abort();
 	snprintf(w->sock, sizeof(w->sock), "%s/s", w->dir);
-	w->loop = loop_new();
+	w->awake = awake_loop(loop_new());
+	w->loop = w->awake.loop;
 	w->files = files_open(w->loop, w->dir, NULL);
 	w->api = open_api(w, NULL);
 	w->resolver = make_resolver(w->loop);
 	w->blocker = make_blocker(w->loop, resolver_server_core(w->resolver));
-	w->always = eventfd(1, EFD_NONBLOCK);
-	w->awake = loop_fd_new(w->loop, w->always, nothing, NULL);
-	if (!w->api || !w->files || !w->awake || pthread_mutex_init(&w->lock, NULL) != 0)
+	if (!w->api || !w->files || pthread_mutex_init(&w->lock, NULL) != 0)
 		abort();
 	put_file(w, "came");
 	put_file(w, "a b");
@@ -543,12 +534,12 @@ static struct world *world(void)
 
 static void turn(struct world *w, int n)
 {
-	loop_fd_set(w->awake, LOOP_READ);
+	loop_fd_set(w->awake.watch, LOOP_READ);
 	while (n--) {
 		loop_run_once(w->loop);
 		scripted_asked_turn(NULL, 0);
 	}
-	loop_fd_set(w->awake, 0);
+	loop_fd_set(w->awake.watch, 0);
 }
 
 static int visit_begin(struct world *w, const uint8_t *data, size_t len)

@@ -9,6 +9,7 @@
 #include "mesh/node/serve/peer_api.h"
 #include "mesh/node/serve/sharing.h"
 #include "mesh/os/file.h"
+#include "mesh/os/fuzz/awake.h"
 #include "resolver/fuzz/scripted_asked.h"
 #include "resolver/resolver.h"
 #include <dirent.h>
@@ -18,7 +19,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -53,8 +53,7 @@ struct world {
 	struct netmap map, without; /* the peer, and nobody */
 	struct prefix own, theirs;
 	struct resolver *core, *resolver; /* one, and what there is now */
-	struct loop_fd *awake; /* always readable, so that no turn of the loop waits, where it is watched */
-	int always;
+	struct awake awake;		  /* within turn() */
 	char dir[64];
 };
 static struct world only;
@@ -105,9 +104,7 @@ static void world_end(void)
 {
 	close_all(&only);
 	resolver_free(only.core);
-	loop_fd_free(only.awake);
-	close(only.always);
-	loop_free(only.loop);
+	awake_free(&only.awake);
 	dir_remove(only.dir, NULL);
 }
 
@@ -137,12 +134,12 @@ static struct resolver *core_make(void)
 
 static void turn(struct world *w, int n)
 {
-	loop_fd_set(w->awake, LOOP_READ);
+	loop_fd_set(w->awake.watch, LOOP_READ);
 	while (n--) {
 		scripted_asked_turn(NULL, 0);
 		loop_run_once(w->loop);
 	}
-	loop_fd_set(w->awake, 0);
+	loop_fd_set(w->awake.watch, 0);
 }
 
 /* false: memory was short. */
@@ -167,12 +164,6 @@ static bool open_all(struct world *w)
 	return peer_api_port(w->api, true);
 }
 
-static void nothing(void *arg, int events)
-{
-	(void)arg;
-	(void)events;
-}
-
 static struct world *world(void)
 {
 	struct world *w = &only;
@@ -188,11 +179,9 @@ static struct world *world(void)
 	w->map = (struct netmap) { .refs = 1000, .self = &w->self, .peers = w->peers, .n_peers = 1 };
 	w->without = (struct netmap) { .refs = 1000, .self = &w->self };
 	w->core = core_make();
-	w->loop = loop_new();
-	w->always = eventfd(1, EFD_NONBLOCK);
-	w->awake = loop_fd_new(w->loop, w->always, nothing, NULL);
-	if (!w->awake || !open_all(w))
-		abort();
+	w->awake = awake_loop(loop_new());
+	w->loop = w->awake.loop;
+	must(open_all(w));
 	return w;
 }
 

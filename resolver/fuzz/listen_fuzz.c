@@ -1,13 +1,13 @@
 /* Strangers by UDP and TCP. The first two bytes say how they come (below), and into how many pieces the rest is cut: datagrams, or
  * what each of them says by TCP. */
 #include "mesh/base/fuzz/trouble.h"
+#include "mesh/os/fuzz/awake.h"
 #include "mesh/os/sock.h"
 #include "resolver/block.h"
 #include "resolver/listen.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -40,12 +40,6 @@ static struct place {
 	struct endpoint upstream;
 	int upstream_fd;
 } place;
-
-static void nothing(void *arg, int events)
-{
-	(void)arg;
-	(void)events;
-}
 
 static void turn(int n)
 {
@@ -112,14 +106,12 @@ static void place_make(void)
 {
 	sock_limit_raise(); /* as the programs do: questions to upstreams have many sockets */
 	place.upstream = (struct endpoint) { .ip = addr_v4(0x7f000001) };
+	struct awake a = awake_loop(loop_new());
+	place.loop = a.loop;
 	place.upstream_fd = sock_udp(&place.upstream, NULL);
 	if (!key_setup() || place.upstream_fd < 0 || sock_local(place.upstream_fd, &place.upstream) ||
-		!(place.loop = loop_new()))
+		!(place.server = server_make()))
 		abort();
-	struct loop_fd *watch = loop_fd_new(place.loop, eventfd(1, EFD_NONBLOCK), nothing, NULL);
-	if (!watch || !(place.server = server_make()))
-		abort();
-	loop_fd_set(watch, LOOP_READ); /* always readable, so that no turn of the loop waits */
 }
 
 /* -1, or one that is not connected: where descriptors or a port are wanting, one client says nothing. */

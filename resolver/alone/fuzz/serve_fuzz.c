@@ -5,6 +5,7 @@
 #include "mesh/base/log.h"
 #include "mesh/base/wire.h"
 #include "mesh/os/file.h"
+#include "mesh/os/fuzz/awake.h"
 #include "mesh/os/sock.h"
 #include "mesh/os/work.h"
 #include "mesh/transport/proxy.h"
@@ -17,7 +18,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -65,7 +65,7 @@ static struct {
 	struct running s;
 	bool open;
 	struct loop *loop;
-	struct loop_fd *watch;
+	struct awake awake;
 	char dir[64], config[128];
 	int nameserver, site, guests[GUESTS_MAX];
 	struct endpoint nameserver_at, site_at;
@@ -74,11 +74,6 @@ static struct {
 } world;
 
 /* ---- around the program ---- */
-
-static void nothing(void *arg, int events)
-{
-	(void)arg, (void)events;
-}
 
 /* An address for whatever is asked, or an error of it; 0: no word. */
 static void nameserver_answer(void)
@@ -403,8 +398,7 @@ static void folder_empty(void)
 static void world_end(void)
 {
 	stop();
-	loop_fd_free(world.watch);
-	loop_free(world.loop);
+	awake_free(&world.awake);
 	dir_remove(world.dir, NULL);
 }
 
@@ -417,7 +411,9 @@ static void world_make(void)
 		abort();
 	snprintf(world.dir, sizeof(world.dir), "/tmp/rw-fuzz-XXXXXX");
 	world.nameserver_at = world.site_at = (struct endpoint) { .ip = addr_v4(0x7f000001) };
-	if (!mkdtemp(world.dir) || !key_setup() || !(world.loop = loop_new()) || !work_ready(world.loop))
+	world.awake = awake_loop(loop_new());
+	world.loop = world.awake.loop;
+	if (!mkdtemp(world.dir) || !key_setup() || !work_ready(world.loop))
 		abort();
 	world.nameserver = sock_udp(&world.nameserver_at, NULL);
 	world.site = sock_tcp_listen(&world.site_at, NULL);
@@ -430,8 +426,6 @@ static void world_make(void)
 		sock_local(world.site, &world.site_at) || tls_self_signed(cert, key, hosts, 1, NULL) ||
 		atexit(world_end))
 		abort();
-	world.watch = loop_fd_new(world.loop, eventfd(1, EFD_NONBLOCK), nothing, NULL);
-	loop_fd_set(world.watch, LOOP_READ); /* always readable, so that no turn of the loop waits */
 }
 
 static void serve_target(const uint8_t *data, size_t len)

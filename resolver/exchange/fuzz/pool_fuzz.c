@@ -4,6 +4,7 @@
  * ends once. */
 #include "mesh/base/fuzz/trouble.h"
 #include "mesh/os/file.h"
+#include "mesh/os/fuzz/awake.h"
 #include "mesh/os/sock.h"
 #include "mesh/transport/stream.h"
 #include "resolver/exchange/transport.h"
@@ -11,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -208,12 +208,6 @@ static void play(struct world *w, const uint8_t *data, size_t len)
 	leave(w);
 }
 
-static void nothing(void *arg, int events)
-{
-	(void)arg;
-	(void)events;
-}
-
 static void pool_target(const uint8_t *data, size_t len)
 {
 	uint8_t ids = 0;
@@ -222,12 +216,10 @@ static void pool_target(const uint8_t *data, size_t len)
 	struct exchange_options o = {
 		.rnd = &rnd, .received = received, .failed = failed, .woken = woken, .arg = &w
 	};
-	if (len < 3 || !place() || !(o.loop = w.loop = loop_new()))
+	if (len < 3 || !place())
 		return;
-	/* Always readable, so that no turn of the loop waits. */
-	int always = eventfd(1, EFD_NONBLOCK);
-	struct loop_fd *watch = loop_fd_new(w.loop, always, nothing, NULL);
-	loop_fd_set(watch, LOOP_READ);
+	struct awake a = awake_loop(loop_new());
+	o.loop = w.loop = a.loop;
 	w.x = exchange_open(&o, NULL);
 	w.x->tls = place()->client;
 	ids = 0;
@@ -237,9 +229,7 @@ static void pool_target(const uint8_t *data, size_t len)
 	turn(w.loop, TURNS);
 	for (int fd; (fd = sock_accept(place()->fd, NULL)) >= 0;)
 		close(fd);
-	loop_fd_free(watch);
-	close(always);
-	loop_free(w.loop);
+	awake_free(&a);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)

@@ -2,12 +2,12 @@
  * something or nothing, and are gone, so that the kernel says that. Each question ends once. */
 #include "mesh/base/fuzz/trouble.h"
 #include "mesh/base/wire.h"
+#include "mesh/os/fuzz/awake.h"
 #include "mesh/os/sock.h"
 #include "resolver/exchange/exchange.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -28,18 +28,10 @@ static struct place {
 	int fds[SERVERS];
 } place;
 
-static void nothing(void *arg, int events)
-{
-	(void)arg, (void)events;
-}
-
 static void place_make(void)
 {
-	struct loop_fd *watch = NULL;
-	if (!key_setup() || !(place.loop = loop_new()) ||
-		!(watch = loop_fd_new(place.loop, eventfd(1, EFD_NONBLOCK), nothing, NULL)))
-		abort();
-	loop_fd_set(watch, LOOP_READ); /* always readable, so that no turn of the loop waits */
+	must(key_setup());
+	place.loop = awake_loop(loop_new()).loop;
 	for (size_t i = 0; i <= SERVERS; i++) {
 		place.at[i] = (struct endpoint) { .ip = addr_v4(0x7f000001) };
 		int fd = sock_udp(&place.at[i], NULL);

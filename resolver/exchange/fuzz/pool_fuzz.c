@@ -1,14 +1,16 @@
-/* Answers of strange upstreams on connections. First byte: bits 0 and 1 plain TCP, TLS, HTTPS, HTTP; bit 2 a question is given up
- * before they come, bit 3 the network changes, bit 4 time passes in the end, bit 5 the connection is cut in the end and the next
- * meets the same. Second byte: into how many pieces the rest is cut, which is what the upstream says inside TLS. Each question
- * ends once. */
+/* Answers of strange upstreams on connections. First and second byte: by what, and what happens meanwhile (below). The second has
+ * into how many pieces the rest is cut, too, which is what the upstream says inside TLS. Each question ends once, and nothing
+ * leaves loopback. */
 #include "mesh/base/fuzz/trouble.h"
+#include "mesh/base/log.h"
 #include "mesh/os/file.h"
 #include "mesh/os/fuzz/awake.h"
 #include "mesh/os/sock.h"
+#include "mesh/transport/proxy.h"
 #include "mesh/transport/stream.h"
 #include "resolver/exchange/transport.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,12 +20,25 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
 enum {
-	GIVE_UP = 4,
-	FORGET = 8,
-	LATE = 16,
-	CUT = 32,
+	KIND = 3,      /* plain TCP, TLS, HTTPS, HTTP */
+	GIVE_UP = 4,   /* a question is given up before answers come */
+	FORGET = 8,    /* the network changes */
+	LATE = 16,     /* time passes in the end */
+	CUT = 32,      /* the connection is cut in the end, and the next meets the same */
+	CROWD = 64,    /* more servers are asked then than there are places, and some given up on */
+	PROXIED = 128, /* HTTPS: by a proxy, */
+	/* of the second byte, above the number of pieces less one */
+	PIECES = 7,
+	NAMED = 8,    /* which has a name */
+	KNOWN = 16,   /* who signs for servers is said, else nobody looks */
+	OTHER = 32,   /* and it does not for this one */
+	REFUSED = 64, /* the owner refuses sockets */
+	CROWD_SIZE = 34,
+	CROWD_LEAVES = 4,
 	LATE_MS = 20000,
 	QUESTIONS = 4,
+	IDS = 64,
+	TOO_LONG = 600,
 	QUESTION = 40,
 	TURNS = 3,
 	HANDSHAKE_TURNS = 400,
@@ -33,13 +48,15 @@ struct place {
 	struct endpoint at;
 	int fd;
 	struct tls *plain, *h2, *client;
+	char cert[64];
+	struct proxies *proxies[2];
 };
 
 /* A certificate is made once, and its files are gone at once. */
 static const struct place *place(void)
 {
 	static struct place p = { .fd = -1 };
-	char dir[] = "/tmp/rw-fuzz-XXXXXX", cert[64], key[64];
+	char dir[] = "/tmp/rw-fuzz-XXXXXX", cert[64], key[64], url[2][64];
 	const char *hosts[] = { "fuzz.test" };
 	if (p.fd >= 0)
 		return &p;
@@ -54,9 +71,17 @@ static const struct place *place(void)
 	p.plain = tls_server(cert, key, NULL);
 	p.h2 = tls_server(cert, key, NULL);
 	p.client = tls_client("insecure", NULL);
+	int kept = open(cert, O_RDONLY | O_CLOEXEC);
+	snprintf(p.cert, sizeof(p.cert), "/proc/self/fd/%d", kept);
 	dir_remove(dir, NULL);
-	if (!p.plain || !p.h2 || !p.client)
+	if (!p.plain || !p.h2 || !p.client || kept < 0)
 		abort();
+	for (size_t i = 0; i < 2; i++) {
+		snprintf(url[i], sizeof(url[i]), "http://%s:%u", i ? "localhost" : "127.0.0.1", p.at.port);
+		p.proxies[i] = proxies_new(url[i], NULL, NULL);
+		if (!p.proxies[i])
+			abort();
+	}
 	tls_server_speaks(p.h2, "h2");
 	return &p;
 }
@@ -73,9 +98,10 @@ static void count_up(void *arg, void *out, size_t len)
 struct world {
 	struct exchange *x;
 	struct loop *loop;
-	unsigned ended[QUESTIONS];
+	unsigned ended[IDS];
 	struct stream *theirs;
-	bool open;
+	bool open, refuses;
+	uint8_t how, more;
 };
 
 static void received(void *arg, uint64_t id, const uint8_t *msg, size_t len)
@@ -84,7 +110,7 @@ static void received(void *arg, uint64_t id, const uint8_t *msg, size_t len)
 	uint8_t sum = 0;
 	for (size_t i = 0; i < len; i++)
 		sum ^= msg[i];
-	if (id >= QUESTIONS || w->ended[id])
+	if (id >= IDS || w->ended[id])
 		abort();
 	if ((sum & 1) == 0)
 		return; /* the exchange fails it */
@@ -94,12 +120,19 @@ static void received(void *arg, uint64_t id, const uint8_t *msg, size_t len)
 static void failed(void *arg, uint64_t id, int code)
 {
 	struct world *w = arg;
-	if (id >= QUESTIONS || w->ended[id]++ || !code)
+	if (id >= IDS || w->ended[id]++ || !code)
 		abort();
 }
 static void woken(void *arg)
 {
 	exchange_settle(((struct world *)arg)->x);
+}
+
+/* Nothing leaves; a proxy that has a name is one of this machine. */
+static int socket_hook(void *arg, int fd, const struct endpoint *to)
+{
+	must(fd >= 0 && (addr_is_loopback(&to->ip) || !to->port));
+	return ((struct world *)arg)->refuses;
 }
 
 static void theirs_opened(void *arg)
@@ -127,17 +160,58 @@ static void turn(struct loop *l, int n)
 		loop_run_once(l);
 }
 
-static void ask(struct world *w, enum exchange_by by)
+static bool is_proxied(const struct world *w)
 {
-	static const struct dns_secure secure[2] = { { .name = "fuzz.test" },
-		{ .by = DNS_SECURE_HTTPS, .name = "fuzz.test", .path = "/q" } };
-	struct exchange_to to = {
-		.at = place()->at, .by = by, .secure = &secure[by == EXCHANGE_HTTPS || by == EXCHANGE_HTTP]
-	};
+	return w->how & PROXIED && (w->how & KIND) == 2;
+}
+
+/* An address of documentation stands for what is behind a proxy. */
+static void ask(struct world *w, enum exchange_by by, const char *name, uint64_t id, size_t n)
+{
+	struct dns_secure secure = { .name = "fuzz.test" };
+	struct exchange_to to = { .at = place()->at, .by = by, .secure = &secure };
 	uint8_t msg[QUESTION] = { 0 };
-	for (uint64_t id = 0; id < QUESTIONS; id++)
+	snprintf(secure.name, sizeof(secure.name), "%s", name);
+	if (by == EXCHANGE_HTTPS || by == EXCHANGE_HTTP) {
+		secure.by = DNS_SECURE_HTTPS;
+		snprintf(secure.path, sizeof(secure.path), "/q");
+	}
+	if (is_proxied(w))
+		to.at.ip = addr_v4(0xc0000209);
+	for (; n--; id++)
 		exchange_send(w->x, id, &to, msg, sizeof(msg));
 	exchange_settle(w->x);
+}
+
+/* Each server has a connection of its own. */
+static void crowd_come(struct world *w)
+{
+	char name[32];
+	if (is_proxied(w))
+		return;
+	for (unsigned i = 0; i < CROWD_SIZE; i++) {
+		snprintf(name, sizeof(name), "n%u.test", i);
+		ask(w, EXCHANGE_TLS, name, QUESTIONS + i, 1);
+		if (i < CROWD_LEAVES && !w->ended[QUESTIONS + i]++)
+			exchange_done(w->x, QUESTIONS + i);
+	}
+	turn(w->loop, TURNS);
+}
+
+/* As a proxy says that it is through. false: nobody asked it. */
+static bool proxy_led(const struct world *w, int fd)
+{
+	static const char through[] = "HTTP/1.1 200 OK\r\n\r\n";
+	char asked[1024] = "";
+	size_t len = 0;
+	for (int i = 0; i < HANDSHAKE_TURNS && !strstr(asked, "\r\n\r\n"); i++) {
+		ssize_t n = recv(fd, asked + len, sizeof(asked) - 1 - len, MSG_DONTWAIT);
+		len += n > 0 ? (size_t)n : 0;
+		asked[len] = 0;
+		turn(w->loop, 1);
+	}
+	return strstr(asked, "\r\n\r\n") && strncmp(asked, "CONNECT ", 8) == 0 &&
+	       send(fd, through, sizeof(through) - 1, MSG_NOSIGNAL) == sizeof(through) - 1;
 }
 
 /* The next connection, until it stands. false: none comes. */
@@ -148,10 +222,15 @@ static bool meet(struct world *w, enum exchange_by by)
 	};
 	struct tls *tls = by == EXCHANGE_TLS ? place()->plain : by == EXCHANGE_HTTPS ? place()->h2 : NULL;
 	int fd = -1;
-	for (int i = 0; fd < 0 && i < TURNS; i++, turn(w->loop, 1))
+	for (int i = 0; fd < 0 && i < (w->more & NAMED && is_proxied(w) ? HANDSHAKE_TURNS : TURNS);
+		i++, turn(w->loop, 1))
 		fd = sock_accept(place()->fd, NULL);
 	if (fd < 0)
 		return false;
+	if (is_proxied(w) && !proxy_led(w, fd)) {
+		close(fd);
+		return false;
+	}
 	w->open = false;
 	w->theirs = stream_accept(w->loop, fd, tls, &ev);
 	for (int i = 0; w->theirs && !w->open && i < HANDSHAKE_TURNS; i++)
@@ -184,8 +263,13 @@ static void play(struct world *w, const uint8_t *data, size_t len)
 {
 	uint8_t how = data[0];
 	static const enum exchange_by kinds[] = { EXCHANGE_TCP, EXCHANGE_TLS, EXCHANGE_HTTPS, EXCHANGE_HTTP };
-	enum exchange_by by = kinds[how & 3];
-	ask(w, by);
+	enum exchange_by by = kinds[how & KIND];
+	w->how = how;
+	w->more = data[1];
+	w->refuses = data[1] & REFUSED;
+	if (is_proxied(w))
+		exchange_proxies(w->x, place()->proxies[w->more & NAMED ? 1 : 0]);
+	ask(w, by, w->more & OTHER ? "other.test" : "fuzz.test", 0, QUESTIONS);
 	bool met = meet(w, by);
 	trouble_begin();
 	if (how & GIVE_UP && !w->ended[1]) {
@@ -193,7 +277,7 @@ static void play(struct world *w, const uint8_t *data, size_t len)
 		exchange_done(w->x, 1);
 	}
 	if (met)
-		say(w, data + 2, len - 2, data[1] % 8 + 1);
+		say(w, data + 2, len - 2, (data[1] & PIECES) + 1U);
 	if (how & FORGET)
 		exchange_forget(w->x);
 	trouble_end();
@@ -202,10 +286,33 @@ static void play(struct world *w, const uint8_t *data, size_t len)
 		if (meet(w, by))
 			say(w, data + 2, len - 2, 1);
 	}
+	if (how & CROWD)
+		crowd_come(w);
 	if (how & LATE)
 		trouble_pass_ms(LATE_MS);
 	turn(w->loop, TURNS);
 	leave(w);
+}
+
+/* One that is none is told by the next settling, and nobody when there is none. */
+static void ask_too_long(struct world *w)
+{
+	static const uint8_t msg[TOO_LONG];
+	const struct exchange_to to = { .at = place()->at, .by = EXCHANGE_TCP };
+	w->ended[IDS - 1] = 1;
+	exchange_send(w->x, IDS - 1, &to, msg, sizeof(msg));
+	must(!exchange_is_settled(w->x));
+}
+
+/* Whom it believes. */
+static void authorities_set(struct world *w, uint8_t more)
+{
+	struct errbuf eb = { 0 };
+	w->x->tls = more & KNOWN ? NULL : place()->client;
+	if (!(more & KNOWN))
+		return;
+	must(exchange_authorities(w->x, "/nonexistent/ca", &eb) && eb.text[0]);
+	must(exchange_authorities(w->x, place()->cert, &eb) == 0);
 }
 
 static void pool_target(const uint8_t *data, size_t len)
@@ -213,18 +320,26 @@ static void pool_target(const uint8_t *data, size_t len)
 	uint8_t ids = 0;
 	struct random rnd = { .fill = count_up, .arg = &ids };
 	struct world w = { 0 };
-	struct exchange_options o = {
-		.rnd = &rnd, .received = received, .failed = failed, .woken = woken, .arg = &w
-	};
+	struct exchange_options o = { .rnd = &rnd,
+		.socket = socket_hook,
+		.socket_arg = &w,
+		.received = received,
+		.failed = failed,
+		.woken = woken,
+		.arg = &w };
 	if (len < 3 || !place())
 		return;
+	log_setup(LOG_ERROR, false);
 	struct awake a = awake_loop(loop_new());
 	o.loop = w.loop = a.loop;
 	w.x = exchange_open(&o, NULL);
-	w.x->tls = place()->client;
+	must(w.x);
+	authorities_set(&w, data[1]);
 	ids = 0;
 	play(&w, data, len);
-	w.x->tls = NULL;
+	ask_too_long(&w);
+	if (!(data[1] & KNOWN))
+		w.x->tls = NULL;
 	exchange_close(w.x);
 	turn(w.loop, TURNS);
 	for (int fd; (fd = sock_accept(place()->fd, NULL)) >= 0;)

@@ -18,6 +18,7 @@ enum { SERVERS = 2, IDS = 256, STEPS_MAX = 200, QUESTION = 40, LONG = 5000, TURN
 struct world {
 	struct exchange *x;
 	bool out[IDS];
+	bool refuses;  /* the owner, sockets */
 	unsigned told; /* what the owner does when it is told: 1 gives up another one, 2 asks again */
 };
 
@@ -74,7 +75,7 @@ static void react(struct world *w, uint64_t id)
 {
 	if (w->told & 1)
 		give_up(w, (unsigned)(id + 1) % IDS);
-	if (w->told & 2)
+	if (w->told & 2 && !w->refuses) /* it would be told for ever */
 		ask(w, (unsigned)(id + 2) % IDS, (unsigned)id, false);
 }
 
@@ -98,6 +99,12 @@ static void failed(void *arg, uint64_t id, int code)
 		abort();
 	w->out[id] = false;
 	react(w, id);
+}
+
+static int socket_hook(void *arg, int fd, const struct endpoint *to)
+{
+	must(fd >= 0 && addr_is_loopback(&to->ip));
+	return ((struct world *)arg)->refuses;
 }
 
 static void settle(struct world *w)
@@ -147,6 +154,7 @@ static void step(struct world *w, struct rd *r)
 		if (op & 8)
 			exchange_forget(w->x);
 		w->told = what & 3;
+		w->refuses = what & 4;
 		break;
 	case 7: turn(TURNS); break;
 	}
@@ -158,6 +166,8 @@ static void udp_target(const uint8_t *data, size_t len)
 	struct world w = { 0 };
 	struct exchange_options o = { .loop = place.loop,
 		.rnd = rnd,
+		.socket = socket_hook,
+		.socket_arg = &w,
 		.received = received,
 		.failed = failed,
 		.woken = woken,

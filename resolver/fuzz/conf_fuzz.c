@@ -17,6 +17,13 @@ static void blocking_check(const struct conf_block *b)
 			(block_words_is_url(l->url) && block_words_is_plain(l->name) && b->refresh_ms));
 		for (size_t k = 0; k < i; k++)
 			must(strcmp(b->lists[k].name, l->name) != 0);
+		for (size_t k = 0; k < l->n_when; k++) {
+			const struct block_hours *h = &l->when[k];
+			unsigned begins = (unsigned)__builtin_ctz(h->days);
+			must(h->days && h->days < 1 << 7 && h->from < HOURS_DAY_MIN &&
+				h->end <= HOURS_DAY_MIN);
+			must(block_hours_hold(h, begins, h->from));
+		}
 		for (size_t k = 0; l->names && k < l->n_names; k++)
 			must(block_words_line(l->names[k], NULL) == 0 || trouble_happened());
 	}

@@ -1,12 +1,16 @@
-/* Lists of strangers: read whole and in two pieces they say the same, and what they say goes into a set and is
+/* Lists of strangers, of which the first byte says how they are read (below): read whole and in two pieces they say the same, and what they say goes into a set and is
  * found there. An expression that is taken matches or not, in bounded time. */
+#include "mesh/base/fuzz/must.h"
 #include "mesh/base/fuzz/trouble.h"
 #include "mesh/base/key.h"
 #include "resolver/block.h"
 #include "resolver/block_list.h"
 #include "resolver/block_regex.h"
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+enum { ALLOWS = 1, CROWD = 0xfe /* rarely: it takes long */, CROWD_SIZE = 1600 };
 
 struct heard {
 	struct block *b;
@@ -49,6 +53,34 @@ static int item(void *arg, const struct block_item *i)
 	return 0;
 }
 
+/* More names, lists and expressions than a set begins with, or has room for. */
+static void crowd_come(struct block *b)
+{
+	struct dns_name name;
+	struct errbuf eb = { 0 };
+	char text[32];
+	unsigned list, lists = 1;
+	size_t n, before = block_bytes(b);
+	int err = 0;
+	for (n = 0; !err && n < CROWD_SIZE; n++) {
+		snprintf(text, sizeof(text), "n%zu.test", n);
+		must(dns_name_parse(text, &name));
+		err = block_add(b, 0, &name, BLOCK_NAME);
+		must(err ? trouble_happened() : block_judge(b, 1, &name, NULL) == BLOCK_BLOCKED);
+	}
+	must(block_names(b) == n - (err != 0) && block_bytes(b) >= before);
+	for (; !err && n--;) { /* wherever they are by now */
+		snprintf(text, sizeof(text), "n%zu.test", n);
+		must(dns_name_parse(text, &name) && block_judge(b, 1, &name, NULL) == BLOCK_BLOCKED);
+	}
+	while (block_list_add(b, text, false, &list) == 0)
+		must(list == lists++ && strcmp(block_list_name(b, list), text) == 0);
+	must(lists == BLOCK_LISTS_MAX);
+	for (n = 0; (err = block_add_regex(b, 1, "^r", 2, &eb)) == 0; n++)
+		;
+	must(trouble_happened() || (err == ERR_TOO_LARGE && n == BLOCK_REGEXES_MAX && eb.text[0]));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 static void block_target(const uint8_t *data, size_t len)
 {
@@ -58,13 +90,15 @@ static void block_target(const uint8_t *data, size_t len)
 	struct block_list_ops to_whole = { item, &whole }, to_pieces = { item, &pieces };
 	static struct block_list a, b;
 	unsigned list;
-	bool allows = len && data[0] & 1;
+	bool allows = len && data[0] & ALLOWS;
 	if (!whole.b || block_list_add(whole.b, "fuzz", false, &list)) {
 		if (!trouble_happened())
 			abort();
 		block_put(whole.b);
 		return;
 	}
+	if (len && (data[0] & CROWD) == CROWD)
+		crowd_come(whole.b);
 	block_list_begin(&a, allows, &to_whole);
 	block_list_begin(&b, allows, &to_pieces);
 	size_t half = len ? data[len - 1] % len : 0;

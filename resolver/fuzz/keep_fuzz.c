@@ -3,6 +3,7 @@
 #include "resolver/keep.h"
 
 #include "mesh/base/blake2s.h"
+#include "mesh/base/fuzz/must.h"
 #include "mesh/base/fuzz/trouble.h"
 #include "resolver/core.h"
 #include "resolver/report.h"
@@ -76,13 +77,18 @@ static void use(struct world *w, const struct keep_rules *rules)
 	if (!again.r)
 		open_world(&again);
 	(void)cache_walk(w->r->cache, &bucket, SIZE_MAX, NOW_MS, &(struct cache_look) { ask, w });
+	trouble_begin();
 	if (keep_begin(&out, w->r, rules, NOW_MS, UNIX_MS)) {
-		(void)keep_go_on(&out, w->r, SIZE_MAX);
-		if (!keep_end(&out) ||
-			keep_read(again.r, rules, NOW_MS, UNIX_MS, buf_data(&out.out), out.out.len, NULL))
-			abort();
+		while (!keep_go_on(&out, w->r, 1))
+			;
+		bool ok = keep_end(&out) && keep_read(again.r, rules, NOW_MS, UNIX_MS, buf_data(&out.out),
+						    out.out.len, NULL) == 0;
+		must(ok || trouble_happened());
 		forget(&again);
+	} else {
+		must(trouble_happened());
 	}
+	trouble_end();
 	keep_free(&out);
 }
 

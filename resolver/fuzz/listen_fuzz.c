@@ -1,5 +1,6 @@
 /* Strangers by UDP and TCP. The first two bytes say how they come (below), and into how many pieces the rest is cut: datagrams, or
  * what each of them says by TCP. */
+#include "mesh/base/fuzz/must.h"
 #include "mesh/base/fuzz/trouble.h"
 #include "mesh/os/fuzz/awake.h"
 #include "mesh/os/sock.h"
@@ -26,7 +27,7 @@ enum {
 	PIECES = 7,
 	STRANGE = 8,  /* they are not of those that may ask */
 	ANSWERS = 16, /* the upstream says something, else nothing */
-	MOVED = 32,   /* the network changes meanwhile */
+	MOVED = 32,   /* meanwhile the network changes, and lists come that had been waited for */
 	INNER = 64,   /* at the listener of what validates */
 	LATE_MS = 60000,
 	CLIENTS = 40,
@@ -39,6 +40,7 @@ static struct place {
 	struct resolver_server *server;
 	struct endpoint upstream;
 	int upstream_fd;
+	uint32_t lists; /* that hold for everybody */
 } place;
 
 static void turn(int n)
@@ -61,11 +63,11 @@ static void upstream_answer(void)
 	}
 }
 
-static uint32_t no_lists(void *arg, const struct addr *from)
+static uint32_t lists(void *arg, const struct addr *from)
 {
 	(void)arg;
 	(void)from;
-	return 0;
+	return place.lists;
 }
 
 static bool any_may(void *arg, const struct addr *from)
@@ -75,26 +77,32 @@ static bool any_may(void *arg, const struct addr *from)
 	return true;
 }
 
+/* What questions wait for, where it is to come. false: memory is short. */
+static bool block_give(struct resolver_server *s)
+{
+	const uint64_t seed[2] = { 1, 2 };
+	struct block *set = block_new(seed);
+	if (set)
+		resolver_block_set(resolver_server_core(s), set, &(struct block_answer) { 0 });
+	block_put(set);
+	return set;
+}
+
 /* NULL: memory is short. */
 static struct resolver_server *server_make(void)
 {
 	const struct endpoint at[] = { { .ip = addr_v4(0x7f000001) }, { .ip = addr_any6 } };
-	const struct resolver_server_options o = { .at = at, .n = 2, .lists = no_lists, .may_have = any_may };
+	const struct resolver_server_options o = { .at = at, .n = 2, .lists = lists, .may_have = any_may };
 	struct resolver_server *s = resolver_server_open(place.loop, &o, NULL);
 	struct resolver_upstream up = { .at = place.upstream };
 	struct resolver_route route = { .suffix = "", .upstreams = &up, .n_upstreams = 1 };
 	const struct resolver_config c = { .routes = &route, .n_routes = 1 };
 	struct addr ip = addr_v4(0x64400002);
 	struct zone *z = s ? zone_new() : NULL;
-	const uint64_t seed[2] = { 1, 2 };
-	struct block *set = z ? block_new(seed) : NULL;
-	bool ok = set && zone_add_address(z, "bob.mesh", &ip, true) == 0 &&
+	bool ok = z && block_give(s) && zone_add_address(z, "bob.mesh", &ip, true) == 0 &&
 		  resolver_server_configure(s, &c, NULL) == 0;
-	if (ok) {
+	if (ok)
 		resolver_zone_set(resolver_server_core(s), z);
-		resolver_block_set(resolver_server_core(s), set, &(struct block_answer) { 0 });
-	}
-	block_put(set);
 	zone_put(z);
 	if (ok)
 		return s;
@@ -151,11 +159,15 @@ static void clients_come(uint8_t flags, uint8_t more, const uint8_t *p, size_t l
 	int fds[CLIENTS], n = flags & MANY ? CLIENTS : 1;
 	for (int i = 0; i < n; i++)
 		fds[i] = client_open(flags, more);
+	place.lists = more & MOVED ? 1 : 0;
+	if (more & MOVED)
+		resolver_block_wait(resolver_server_core(place.server));
 	for (int k = 0; k < (flags & AGAIN ? TIMES : 1); k++)
 		for (int i = 0; i < n; i++)
 			say(fds[i], flags, more, p, len);
 	turn(TURNS);
 	if (more & MOVED) {
+		block_give(place.server);
 		resolver_server_network_changed(place.server);
 		resolver_server_doubt(place.server, &place.upstream.ip);
 	}
@@ -184,6 +196,8 @@ static void listen_target(const uint8_t *data, size_t len)
 		struct resolver_server *next = server_make();
 		resolver_server_close(next ? place.server : NULL);
 		place.server = next ? next : place.server;
+		resolver_server_proxies(place.server, NULL);
+		must(resolver_server_authorities(place.server, NULL, NULL) == 0);
 	}
 	(void)resolver_server_allow(place.server, more & STRANGE ? &others : &here, 1, NULL);
 	(void)resolver_server_rate(place.server, flags & LIMITED ? 1 : 0, NULL);

@@ -158,9 +158,14 @@ struct udp *udp_open(struct loop *l, uint16_t port, const struct udp_events *ev,
 	struct endpoint local;
 	u->ev = *ev;
 	u->fd = open_port(port, eb);
-	if (u->fd < 0 || sock_local(u->fd, &local) != 0 || !(u->watch = loop_fd_new(l, u->fd, readable, u))) {
-		if (u->fd >= 0)
-			close(u->fd);
+	int err = u->fd < 0 ? u->fd : sock_local(u->fd, &local);
+	if (!err && !(u->watch = loop_fd_new(l, u->fd, readable, u)))
+		err = -ENOMEM;
+	if (err && u->fd >= 0) {
+		err_set(eb, err, "open UDP socket");
+		close(u->fd);
+	}
+	if (err) {
 		free(u);
 		return NULL;
 	}

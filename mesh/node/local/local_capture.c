@@ -101,15 +101,23 @@ static void flush_due(void *arg)
 		loop_timer_set(l->flush, FLUSH_MS);
 }
 
-static void begin(struct request *r, struct local_captures *l, struct capture *c)
+/* What is asked for, as c; false: that cannot be read, and nobody is to wait for an end that does not come. */
+static bool read_wish(const struct request *r, struct capture *c)
 {
 	char text[24];
-	struct buf head = { 0 };
-	*c = (struct capture) { .conn = r->conn, .left = UINT64_MAX };
+	*c = (struct capture) { .left = UINT64_MAX };
 	if (http_target_query(r->head, "form", text, sizeof(text)) && strcmp(text, "raw") == 0)
 		c->form = CAPTURE_RAW;
-	if (http_target_query(r->head, "count", text, sizeof(text)))
-		(void)text_u64(text, 1, UINT64_MAX - 1, &c->left);
+	enum http_value count = http_target_find(r->head, "count", text, sizeof(text));
+	return count == HTTP_VALUE_NONE ||
+	       (count == HTTP_VALUE_GOOD && text_u64(text, 1, UINT64_MAX - 1, &c->left));
+}
+
+static void begin(struct request *r, struct local_captures *l, struct capture *c, const struct capture *wish)
+{
+	struct buf head = { 0 };
+	*c = *wish;
+	c->conn = r->conn;
 	if (l->n++ == 0)
 		r->node->capture(r->node->arg, packet_told, l);
 	http_reply_begin(r->conn, 200, "application/vnd.tcpdump.pcap", NULL);
@@ -123,15 +131,20 @@ static void begin(struct request *r, struct local_captures *l, struct capture *c
 void local_capture(struct request *r)
 {
 	struct local_captures *l = local_api_captures(r->api);
+	struct capture wish;
 	char who[LOCAL_ASKER];
 	if (!local_asker(r, who)) {
 		local_reply_error(r->conn, 400, local_asker_unclear);
 		return;
 	}
+	if (!read_wish(r, &wish)) {
+		local_reply_error(r->conn, 400, "count= must be how many packets are wanted, 1 at least");
+		return;
+	}
 	for (size_t i = 0; i < CAPTURES_MAX; i++) {
 		if (!l->v[i].conn) {
 			log_info("%s captures the packets inside the tunnel", who);
-			begin(r, l, &l->v[i]);
+			begin(r, l, &l->v[i], &wish);
 			return;
 		}
 	}

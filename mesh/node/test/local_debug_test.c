@@ -210,6 +210,10 @@ static void test_capture(void **state)
 		wait_for(&p, &three[i], CAPTURE_HEAD);
 	}
 	assert_int_equal(ask(&p, API "debug-capture", &fifth), 503);
+	assert_int_equal(ask(&p, API "debug-capture?count=0", &fifth), 400);
+	assert_int_equal(ask(&p, API "debug-capture?count=few", &fifth), 400);
+	assert_int_equal(ask(&p, API "debug-capture?count=%zz", &fifth), 400);
+	assert_int_equal(ask(&p, API "debug-capture?count=000000000000000000000000000001", &fifth), 400);
 	p.n->capture.packet(p.n->capture.arg, PLANE_FROM_LOCAL, packet, sizeof(packet));
 	for (int i = 0; i < 3; i++)
 		while (!three[i].over)

@@ -79,6 +79,7 @@ static void crowd_come(struct block *b)
 	for (n = 0; (err = block_add_regex(b, 1, "^r", 2, &eb)) == 0; n++)
 		;
 	must(trouble_happened() || (err == ERR_TOO_LARGE && n == BLOCK_REGEXES_MAX && eb.text[0]));
+	must(trouble_happened() || block_bytes(b) > before);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);

@@ -9,7 +9,7 @@
 #include "resolver/report.h"
 #include <stdlib.h>
 
-enum { HASH_LEN = 32, INPUT_MAX = 1 << 16, UNIX_MS = 1000000000, NOW_MS = 1000 };
+enum { HASH_LEN = 32, INPUT_MAX = 1 << 16, UNIX_MS = 1000000000, NOW_MS = 1000, STEP = 16 };
 
 struct world {
 	struct resolver *r;
@@ -79,7 +79,7 @@ static void use(struct world *w, const struct keep_rules *rules)
 	(void)cache_walk(w->r->cache, &bucket, SIZE_MAX, NOW_MS, &(struct cache_look) { ask, w });
 	trouble_begin();
 	if (keep_begin(&out, w->r, rules, NOW_MS, UNIX_MS)) {
-		while (!keep_go_on(&out, w->r, 1))
+		while (keep_go_on(&out, w->r, STEP))
 			;
 		bool ok = keep_end(&out) && keep_read(again.r, rules, NOW_MS, UNIX_MS, buf_data(&out.out),
 						    out.out.len, NULL) == 0;

@@ -13,5 +13,8 @@ void other_stop(pid_t pid);
 /* One question to 127.0.0.1: the rcode and the records of the answer, a line each, without times and in one order. false: no
  * answer within 4 s. */
 bool other_ask(unsigned port, const char *name, const char *type, char out[static OTHER_TEXT]);
+/* As a client that asks again: for who wants to know what the answer is, not whether one question has one. false: none within a
+ * minute. */
+bool other_answer(unsigned port, const char *name, const char *type, char out[static OTHER_TEXT]);
 
 #endif

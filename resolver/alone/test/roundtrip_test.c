@@ -161,7 +161,8 @@ static void rows_check(const struct row *rows, size_t n, unsigned theirs, unsign
 	for (size_t i = 0; i < n; i++) {
 		snprintf(types, sizeof(types), "%s", rows[i].types ? rows[i].types : "A AAAA TXT MX PTR");
 		for (char *t = strtok_r(types, " ", &save); t; t = strtok_r(NULL, " ", &save)) {
-			if (!other_ask(theirs, rows[i].name, t, a) || !other_ask(ours, rows[i].name, t, b))
+			if (!other_answer(theirs, rows[i].name, t, a) ||
+				!other_answer(ours, rows[i].name, t, b))
 				fail_msg("%s %s: no answer", rows[i].name, t);
 			if ((strcmp(a, b) != 0) != (rows[i].differs != NULL))
 				fail_msg("%s %s: theirs %s ours %s", rows[i].name, t, a, b);

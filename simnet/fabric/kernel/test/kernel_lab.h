@@ -21,7 +21,7 @@
 		} \
 	} while (0)
 
-enum { ARRIVE_MS = 2000, NOTHING_MS = 60 };
+enum { ARRIVE_MS = 60000, NOTHING_MS = 60 }; /* what never comes, and what must not */
 
 struct lab {
 	struct scenario s;

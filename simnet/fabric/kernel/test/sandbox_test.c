@@ -1,6 +1,5 @@
 /* Hosts, their files, and that nothing is left of them. */
 #include "simnet/fabric/kernel/test/kernel_lab.h"
-#include "mesh/os/crowd.h"
 #include "mesh/os/file.h"
 #include "simnet/host/capture.h"
 #include "simnet/pcap/pcapng.h"
@@ -283,22 +282,22 @@ static void test_nothing_is_left(void **state)
 	assert_string_equal(before, after);
 }
 
-/* As subreaper we inherit every orphan: when no child is left, no process is, and so no namespace. */
+/* As subreaper we inherit every orphan, and hear of its death: when no child is left, no process is, and so no namespace. */
 static void wait_for_all(void)
 {
-	enum { GONE_MS = 2000, CROWD_MOST = 8 }; /* on an idle machine; processes die slower in a crowd */
-	double slowest = 1;
-	for (unsigned ms = 0; ms < GONE_MS * slowest; ms += 10) {
-		pid_t pid;
-		double crowd = crowd_now();
-		slowest = crowd <= slowest ? slowest : crowd < CROWD_MOST ? crowd : CROWD_MOST;
-		while ((pid = waitpid(-1, NULL, WNOHANG)) > 0)
+	enum { GONE_S = 60 }; /* what they run takes a thousand */
+	const struct timespec most = { .tv_sec = GONE_S };
+	sigset_t deaths, before;
+	int left;
+	assert_false(sigemptyset(&deaths) || sigaddset(&deaths, SIGCHLD));
+	assert_int_equal(sigprocmask(SIG_BLOCK, &deaths, &before), 0);
+	do {
+		while ((left = waitpid(-1, NULL, WNOHANG)) > 0)
 			;
-		if (pid < 0 && errno == ECHILD)
-			return;
-		(void)poll(NULL, 0, 10); /* a grandchild's death has no event that we could wait for */
-	}
-	fail_msg("a process of the sandbox is left after %.0f ms", GONE_MS * slowest);
+	} while (left == 0 && sigtimedwait(&deaths, NULL, &most) > 0);
+	assert_int_equal(sigprocmask(SIG_SETMASK, &before, NULL), 0);
+	if (left == 0)
+		fail_msg("a process of the sandbox is left");
 }
 
 static pid_t child_of(pid_t pid)

@@ -11,7 +11,7 @@
 #include <sys/socket.h>
 #include <cmocka.h>
 
-enum { PORT = 7000 };
+enum { PORT = 7000, WAIT_MS = 60000 };
 
 struct world {
 	struct loop *l;
@@ -263,7 +263,7 @@ static void test_flush_meets_update(void **state)
 	lab_run(LAB_HOST, "nft flush ruleset; sleep 0.2");
 	uint64_t from = loop_now_ms(w->l);
 	lab_await(w->l, whole);
-	assert_true(loop_now_ms(w->l) - from < 3000);
+	assert_in_range(loop_now_ms(w->l) - from, 0, AGAIN_MS - 1);
 	assert_string_equal(guard_problem(w->g), "");
 	await_element(w, "mesh4 { 100.64.0.9 }", true);
 	assert_false(has_element("mesh4 { 100.64.0.3 }"));
@@ -485,7 +485,7 @@ static char received(int fd, char from[static ADDR_TEXT])
 	socklen_t len = sizeof(ss);
 	struct endpoint at;
 	char got = 0;
-	assert_int_equal(poll(&f, 1, 5000), 1);
+	assert_int_equal(poll(&f, 1, WAIT_MS), 1);
 	assert_int_equal(recvfrom(fd, &got, 1, 0, (struct sockaddr *)&ss, &len), 1);
 	assert_true(endpoint_from_sockaddr((struct sockaddr *)&ss, &at));
 	addr_format(&at.ip, from);

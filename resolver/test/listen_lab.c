@@ -115,7 +115,7 @@ void listen_lab_wait(size_t want)
 	struct loop_timer *limit = loop_timer_new(lab.loop, gave_up, lab.loop);
 	struct loop_fd *watch = loop_fd_new(lab.loop, lab.client, client_ready, &lab);
 	lab.want = want;
-	loop_timer_set(limit, 8000);
+	loop_timer_set(limit, LISTEN_LAB_LIMIT_MS);
 	loop_fd_set(watch, LOOP_READ);
 	if (!want || lab.got_len < want)
 		loop_run(lab.loop);

@@ -21,7 +21,8 @@ struct listen_lab {
 
 extern struct listen_lab lab; /* of the test that runs */
 
-enum { LISTEN_LAB_SHORT_MS = 100 }; /* of a server that cuts off slow clients */
+enum { LISTEN_LAB_SHORT_MS = 100 };   /* of a server that cuts off slow clients */
+enum { LISTEN_LAB_LIMIT_MS = 60000 }; /* of what never comes */
 
 int listen_lab_setup(void **state);
 int listen_lab_setup_hasty(void **state); /* with a server that cuts off slow clients */

@@ -8,7 +8,7 @@
 #include "resolver/listen.h"
 #include <nghttp2/nghttp2.h>
 
-enum { SECURE_LAB_LIMIT_MS = 8000, SECURE_LAB_ASKS = 160 };
+enum { SECURE_LAB_LIMIT_MS = 60000, SECURE_LAB_ASKS = 160 };
 
 struct secure_asked {
 	int32_t stream;

@@ -202,7 +202,7 @@ static void test_errors_explain(void **state)
 static unsigned news(int fd, const struct nl_part *ours)
 {
 	struct pollfd pf = { .fd = fd, .events = POLLIN };
-	assert_int_equal(poll(&pf, 1, 2000), 1);
+	assert_int_equal(poll(&pf, 1, 60000), 1);
 	return nl_monitor_read(fd, ours);
 }
 

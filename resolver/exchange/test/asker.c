@@ -6,7 +6,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-enum { LIMIT_MS = 8000, ID_BASE = 0x1000 };
+enum { LIMIT_MS = 60000, ID_BASE = 0x1000 };
 
 static void event(struct asker *a)
 {

@@ -21,7 +21,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-enum { QUESTIONS = 200, LONG_MS = 60000, SHORT_MS = 20, LEN = 20, LONG = 5000, NEAR = 64, LIMIT_MS = 8000 };
+enum { QUESTIONS = 200, LONG_MS = 60000, SHORT_MS = 20, LEN = 20, LONG = 5000, NEAR = 64, LIMIT_MS = 60000 };
 
 struct fixture {
 	struct loop *loop;

@@ -15,7 +15,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-enum { RUN_MS = 20000, ARRIVE_MS = 5000, AGAIN_MS = 20 };
+enum { RUN_MS = 60000, ARRIVE_MS = 60000, AGAIN_MS = 20 };
 
 static struct {
 	int ns[LAB_PLACES], outer;

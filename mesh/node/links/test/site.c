@@ -9,7 +9,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-enum { WAIT_MS = 15000 };
+enum { WAIT_MS = 60000 };
 
 /* --- the server --- */
 

@@ -35,7 +35,7 @@ enum {
 	PLACES_MAX = 64,
 	SOURCES_MAX = 48,
 	OFFERED_MAX = 8,
-	WAIT_MS = 10000,
+	WAIT_MS = 60000,
 	POLICIES_LEAST = 20,
 	FIRST_PORT = 20000, /* a probe's source port or sequence number says which it is */
 	MARK_PORT = 9

@@ -20,7 +20,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-enum { MSS = 1000, N = 20, HEAD = 40 };
+enum { MSS = 1000, N = 20, HEAD = 40, WAIT_MS = 60000 };
 
 struct seen {
 	struct loop *loop;
@@ -311,7 +311,7 @@ static void test_udp_near(void **state)
 			.msg_control = &control,
 			.msg_controllen = sizeof(control) };
 		struct pollfd wait = { .fd = fd, .events = POLLIN };
-		assert_int_equal(poll(&wait, 1, 5000), 1);
+		assert_int_equal(poll(&wait, 1, WAIT_MS), 1);
 		assert_int_equal(recvmsg(fd, &m, 0), rows[i].len);
 		const struct cmsghdr *c = CMSG_FIRSTHDR(&m);
 		int life = 0;

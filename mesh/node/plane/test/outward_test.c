@@ -21,7 +21,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-enum { FLOWS = 6, BURST = 48, TEXT = 80, WITHIN_MS = 20000, UDP_AT = 28, FIRST_PORT = 5000, REST_MS = 1000 };
+enum { FLOWS = 6, BURST = 48, TEXT = 80, WITHIN_MS = 60000, UDP_AT = 28, FIRST_PORT = 5000, REST_MS = 1000 };
 
 struct end {
 	struct both *both;

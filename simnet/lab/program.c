@@ -2,10 +2,9 @@
 
 #include "mesh/os/file.h"
 #include "mesh/os/sock.h"
-#include "simnet/host/source.h"
-#include "simnet/scenario/jsonpath.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <jansson.h>
 #include <regex.h>
 #include <signal.h>
 #include <stdio.h>
@@ -28,24 +27,16 @@
  * or in fail(), the only two that move a state on; whoever waits for a program waits in lab_wait and is poked
  * by them. */
 enum { PHASE_FILES, PHASE_START, PHASE_READY, PHASE_THEN, PHASE_DONE };
-enum {
-	RETRY_MS = 40,
-	COMMAND_TIMEOUT_MS = 10000,
-	STOP_MS = 5000,
-	DROPS_TIMEOUT_MS = 2000,
-	LOG_BYTES = 32 << 20
-};
+enum { STOP_MS = 5000, LOG_BYTES = 32 << 20 };
 
-static void advance(struct program *p);
-
-static const struct scn_node *node_of(const struct program *p)
+const struct scn_node *program_node(const struct program *p)
 {
 	return &p->lab->s->nodes[p->node];
 }
 
 const char *program_dir(const struct program *p, char *buf, size_t cap)
 {
-	snprintf(buf, cap, "%s/%s", p->lab->work_dir, node_of(p)->name);
+	snprintf(buf, cap, "%s/%s", p->lab->work_dir, program_node(p)->name);
 	return buf;
 }
 
@@ -57,7 +48,7 @@ const char *program_field(const struct program *p, const char *key)
 	return NULL;
 }
 
-static void program_fail(struct program *p, const char *text)
+void program_fail(struct program *p, const char *text)
 {
 	if (p->state == PROGRAM_FAILED)
 		return;
@@ -65,7 +56,7 @@ static void program_fail(struct program *p, const char *text)
 	record_program(p->lab, p->node, "failed");
 	char line[300];
 	snprintf(line, sizeof(line), "%.299s", text);
-	err_say(&p->why, ERR_REFUSED, "%s: %s", node_of(p)->name, line);
+	err_say(&p->why, ERR_REFUSED, "%s: %s", program_node(p)->name, line);
 	if (!p->lab->failed) {
 		p->lab->failed = true;
 		p->lab->failure = p->why;
@@ -73,147 +64,9 @@ static void program_fail(struct program *p, const char *text)
 	lab_poke(p->lab);
 }
 
-static int capture(struct program *p, const char *key, const char *value, size_t len)
-{
-	char *copy = strndup(value, len);
-
-	for (size_t i = 0; i < p->n_captures && copy; i++)
-		if (!strcmp(p->captures[i].key, key)) {
-			free((char *)(uintptr_t)p->captures[i].value);
-			p->captures[i].value = copy;
-			return 0;
-		}
-	struct scn_param *grown = realloc(p->captures, (p->n_captures + 1) * sizeof(*grown));
-	if (grown)
-		p->captures = grown;
-	char *name = strdup(key);
-	if (!copy || !grown || !name) {
-		free(copy);
-		free(name);
-		return -ENOMEM;
-	}
-	p->captures[p->n_captures++] = (struct scn_param) { .key = name, .value = copy };
-	return 0;
-}
-
-/* First value of a JSON path, or false. */
-static bool first_value(const json_t *root, const char *path, struct buf *out)
-{
-	struct errbuf eb;
-	if (jsonpath_select(root, path, out, &eb) <= 0)
-		return false;
-	uint8_t *nl = memchr(buf_data(out), '\n', out->len);
-	if (nl)
-		out->len = (size_t)(nl - buf_data(out));
-	return true;
-}
-
-/* The texts of a command's templates: {each} may be part of a capture's name. */
-static int capture_all(struct program *p, const struct fields *f, const struct scn_param *list, size_t n,
-	const json_t *root, const char *line)
-{
-	struct errbuf eb;
-	int err = 0;
-
-	for (size_t i = 0; i < n && !err; i++) {
-		struct buf value = { .cap = 1 << 16 }, key = { .cap = 256 };
-		err = fields_expand(f, list[i].key, &key, &eb);
-		if (!err && !strcmp(list[i].value, "line"))
-			err = line && *line && buf_append(&value, line, strlen(line)) ? 0 : ERR_MALFORMED;
-		else if (!err)
-			err = root && first_value(root, list[i].value, &value) ? 0 : ERR_MALFORMED;
-		if (!err)
-			err = capture(p, buf_cstr(&key), (const char *)buf_data(&value), value.len);
-		buf_free(&value);
-		buf_free(&key);
-	}
-	return err;
-}
-
-static struct fields fields_of(const struct program *p)
+struct fields program_fields(const struct program *p)
 {
 	return (struct fields) { .lab = p->lab, .node = p->node, .each_node = -1 };
-}
-
-/* ---- files */
-
-static int file_text(struct program *p, const struct adapter_file *file, struct buf *out, struct errbuf *eb)
-{
-	struct fields f = fields_of(p);
-	int err = fields_expand(&f, file->text, out, eb);
-
-	for (size_t i = 0; i < p->lab->s->n_nodes && file->each && !err; i++) {
-		const struct adapter *a = p->lab->programs[i].adapter;
-		if (!a || !a->role || strcmp(a->role, file->each) != 0)
-			continue;
-		f.each_node = (int)i;
-		err = fields_expand(&f, file->item, out, eb);
-		f.each_index++;
-	}
-	return err;
-}
-
-/* What the file puts on the host itself. */
-static int write_host_file(struct program *p, const struct scn_file *file, struct errbuf *eb)
-{
-	struct fields f = fields_of(p);
-	struct buf text = { .cap = SOURCE_BESIDE_MAX };
-	struct hosts_file out = { .path = file->path, .mode = file->mode };
-	gid_t gid;
-
-	int err = hosts_user(p->lab->hosts, p->node, &out.owner, &gid, eb);
-	if (!err)
-		err = file->from ? source_read_beside(p->lab->s->file, file->from, &text, eb)
-				 : fields_expand(&f, file->text, &text, eb);
-	out.data = buf_data(&text);
-	out.len = text.len;
-	if (!err)
-		err = hosts_write(p->lab->hosts, p->node, &out, eb);
-	buf_free(&text);
-	return err;
-}
-
-static int give_to_user(struct program *p, const char *path, struct errbuf *eb)
-{
-	uid_t uid;
-	gid_t gid;
-	int err = hosts_user(p->lab->hosts, p->node, &uid, &gid, eb);
-
-	return !err && uid && chown(path, uid, gid) < 0
-		       ? err_set(eb, -errno, "give %s its %s", node_of(p)->name, path)
-		       : err;
-}
-
-static int make_dir(struct program *p, struct errbuf *eb)
-{
-	char dir[512];
-	int err = dir_make(program_dir(p, dir, sizeof(dir)), 0700, eb);
-
-	return err ? err : give_to_user(p, dir, eb);
-}
-
-static int write_files(struct program *p, struct errbuf *eb)
-{
-	const struct scn_machine *m = &node_of(p)->machine;
-	int err = make_dir(p, eb);
-
-	for (size_t i = 0; i < m->n_files && !err; i++)
-		err = write_host_file(p, &m->files[i], eb);
-
-	for (size_t i = 0; p->adapter && i < p->adapter->n_files && !err; i++) {
-		struct buf path = { .cap = 512 }, text = { .cap = 1 << 18 };
-		struct fields f = fields_of(p);
-		err = fields_file_path(&f, p->adapter->files[i].path, &path, eb);
-		if (!err)
-			err = file_text(p, &p->adapter->files[i], &text, eb);
-		if (!err)
-			err = file_write_atomic(buf_cstr(&path), 0600, buf_data(&text), text.len, eb);
-		if (!err)
-			err = give_to_user(p, buf_cstr(&path), eb);
-		buf_free(&path);
-		buf_free(&text);
-	}
-	return err;
 }
 
 /* ---- its output */
@@ -261,13 +114,13 @@ static bool line_matches(const char *pattern, const char *line)
 static void see_ready(struct program *p, bool err, const char *line)
 {
 	const struct adapter_ready *r = &p->adapter->ready;
-	struct fields f = fields_of(p);
+	struct fields f = program_fields(p);
 	json_t *root = !err && (r->json || r->n_capture) ? json_loads(line, 0, NULL) : NULL;
 	struct buf value = { .cap = 1 << 16 };
-	bool hit =
-		r->line ? line_matches(r->line, line) : r->json && root && first_value(root, r->json, &value);
+	bool hit = r->line ? line_matches(r->line, line)
+			   : r->json && root && program_first_value(root, r->json, &value);
 
-	if (hit && capture_all(p, &f, r->capture, r->n_capture, root, line))
+	if (hit && program_capture(p, &f, r->capture, r->n_capture, root, line))
 		program_fail(p, "its ready line lacks what the adapter wants to capture");
 	else if (hit)
 		p->ready_seen = true;
@@ -330,12 +183,12 @@ static void port_answered(void *arg, int events)
 	if (p->ready_seen)
 		programs_advance(p->lab);
 	else
-		loop_timer_set(p->timer, RETRY_MS);
+		loop_timer_set(p->timer, PROGRAM_RETRY_MS);
 }
 
 static int try_port(struct program *p, struct errbuf *eb)
 {
-	struct fields f = fields_of(p);
+	struct fields f = program_fields(p);
 	struct buf text = { .cap = 128 };
 	struct endpoint ep;
 	struct sockaddr_storage sa;
@@ -355,7 +208,7 @@ static int try_port(struct program *p, struct errbuf *eb)
 	if (connect(p->port_fd, (struct sockaddr *)&sa, endpoint_to_sockaddr(&ep, false, &sa)) < 0 &&
 		errno != EINPROGRESS) {
 		drop_port(p);
-		loop_timer_set(p->timer, RETRY_MS);
+		loop_timer_set(p->timer, PROGRAM_RETRY_MS);
 		return 0;
 	}
 	p->port_watch = loop_fd_new(p->lab->loop, p->port_fd, port_answered, p);
@@ -365,146 +218,13 @@ static int try_port(struct program *p, struct errbuf *eb)
 	return 0;
 }
 
-/* ---- commands after readiness */
-
-/* Word number p->word of the command's `each`; false at the end. */
-static int each_word(struct program *p, const struct adapter_command *c, char *word, size_t cap, bool *end,
-	struct errbuf *eb)
-{
-	struct fields f = fields_of(p);
-	struct buf text = { .cap = 4096 };
-	int err = fields_expand(&f, c->each, &text, eb);
-	char *save = NULL, *w = err ? NULL : strtok_r((char *)(uintptr_t)buf_cstr(&text), " ", &save);
-
-	for (size_t i = 0; w && i < p->word; i++)
-		w = strtok_r(NULL, " ", &save);
-	*end = !w;
-	if (w)
-		snprintf(word, cap, "%s", w);
-	buf_free(&text);
-	return err;
-}
-
-static bool holds(struct program *p, const struct adapter_command *c, const json_t *root)
-{
-	struct fields f = fields_of(p);
-
-	for (size_t i = 0; i < c->n_until; i++) {
-		struct buf have = { .cap = 1 << 16 }, want = { .cap = 4096 };
-		struct errbuf eb;
-		bool same = root && first_value(root, c->until[i].key, &have) &&
-			    !fields_expand(&f, c->until[i].value, &want, &eb) && have.len == want.len &&
-			    !memcmp(buf_data(&have), buf_data(&want), want.len);
-		if (!same)
-			err_say(&p->why, ERR_REFUSED, "%s: %s is '%.100s', waiting for '%.100s'",
-				node_of(p)->name, c->until[i].key, have.len ? buf_cstr(&have) : "",
-				want.len ? buf_cstr(&want) : "");
-		buf_free(&have);
-		buf_free(&want);
-		if (!same)
-			return false;
-	}
-	return true;
-}
-
-static bool take_result(struct program *p, const struct adapter_command *c, const struct job_result *r)
-{
-	struct fields f = fields_of(p);
-	char word[256] = "";
-	bool end;
-	struct errbuf eb;
-	const char *text = buf_cstr(r->out);
-	json_t *root =
-		text && (c->n_until || c->n_capture) ? json_loads(text, JSON_DISABLE_EOF_CHECK, NULL) : NULL;
-	char line[1024];
-
-	snprintf(line, sizeof(line), "%.*s", text ? (int)strcspn(text, "\n") : 0, text ? text : "");
-	if (c->each && !each_word(p, c, word, sizeof(word), &end, &eb))
-		f.each = word;
-	bool good = r->status == 0 && holds(p, c, root) &&
-		    !capture_all(p, &f, c->capture, c->n_capture, root, line);
-	json_decref(root);
-	return good;
-}
-
-static void command_done(void *owner, const struct job_result *r)
-{
-	struct program *p = owner;
-	const struct adapter_command *c = &p->adapter->then[p->at];
-	char buf[200];
-
-	p->job = NULL;
-	if (p->state != PROGRAM_STARTING)
-		return;
-	if (take_result(p, c, r)) {
-		if (c->each)
-			p->word++;
-		else
-			p->at++;
-		programs_advance(p->lab);
-		return;
-	}
-	const char *last = job_last_words(r, buf, sizeof(buf));
-	if (r->timed_out || r->status || !c->n_until)
-		err_say(&p->why, ERR_REFUSED, "%s: '%s' %s%s%.200s", node_of(p)->name, c->argv[0],
-			r->timed_out ? "did not end in time"
-			: r->status  ? "failed"
-				     : "says nothing to capture",
-			*last ? ": " : "", last);
-	if (c->again || (r->status == 0 && c->n_until))
-		loop_timer_set(p->timer, RETRY_MS);
-	else
-		program_fail(p, p->why.text + strlen(node_of(p)->name) + 2);
-}
-
-static int start_command(struct program *p, struct errbuf *eb)
-{
-	const struct adapter_command *c = &p->adapter->then[p->at];
-	struct fields f = fields_of(p);
-	char word[256] = "";
-	char **argv = NULL;
-	bool end = false;
-	int on = p->node;
-
-	if (c->each) {
-		int err = each_word(p, c, word, sizeof(word), &end, eb);
-		if (err)
-			return err;
-		f.each = word;
-	}
-	if (end || (c->once && p->started_before)) {
-		p->at++;
-		p->word = 0;
-		return 0;
-	}
-	int err = 0;
-	if (c->on) {
-		struct buf name = { .cap = 128 };
-		err = fields_expand(&f, c->on, &name, eb);
-		on = err ? -1 : scenario_find_node(p->lab->s, buf_cstr(&name));
-		buf_free(&name);
-		if (!err && on < 0)
-			err = err_say(eb, ERR_MALFORMED, "'on' names no node");
-	}
-	if (!err)
-		err = fields_argv(&f, c->argv, &argv, eb);
-	if (err)
-		return err;
-	struct proc_place at = lab_place(p->lab, on);
-	at.as_user = on == p->node;
-	p->job = job_start(&at, (const char *const *)argv, lab_stretch_now(p->lab, COMMAND_TIMEOUT_MS),
-		command_done, p, eb);
-	fields_argv_free(argv);
-	return p->job ? 0 : ERR_REFUSED;
-}
-
 /* ---- the machine */
 
 static int start_process(struct program *p, const char *const *bare, struct errbuf *eb)
 {
 	static const struct proc_ops ops = { .line = program_line, .exited = program_exited };
 	const char *const *argv = p->adapter ? (const char *const *)p->adapter->start : bare;
-	struct fields f = fields_of(p);
+	struct fields f = program_fields(p);
 	char **full = NULL;
 	int err = fields_argv(&f, argv, &full, eb);
 
@@ -526,7 +246,7 @@ static void become_ready(struct program *p)
 	p->why.text[0] = '\0';
 	if (p->adapter)
 		story_say(p->lab->story, "ready", STORY_PLAIN, "%s is ready, %.2f s after its start",
-			node_of(p)->name, (double)(p->ready_ms - p->start_ms) / 1000);
+			program_node(p)->name, (double)(p->ready_ms - p->start_ms) / 1000);
 	lab_poke(p->lab);
 }
 
@@ -536,8 +256,8 @@ static int advance_phase(struct program *p, struct errbuf *eb)
 	int err = 0;
 
 	switch (p->phase) {
-	case PHASE_FILES: err = write_files(p, eb); break;
-	case PHASE_START: err = start_process(p, (const char *const *)node_of(p)->argv, eb); break;
+	case PHASE_FILES: err = program_write_files(p, eb); break;
+	case PHASE_START: err = start_process(p, (const char *const *)program_node(p)->argv, eb); break;
 	case PHASE_READY:
 		if (!p->adapter || p->ready_seen)
 			break;
@@ -552,7 +272,7 @@ static int advance_phase(struct program *p, struct errbuf *eb)
 			break;
 		if (p->job || loop_timer_is_set(p->timer))
 			return 0;
-		err = start_command(p, eb);
+		err = program_start_command(p, eb);
 		return err ? err : !p->job;
 	default: return 0;
 	}
@@ -570,7 +290,7 @@ static void advance(struct program *p)
 	while (p->state == PROGRAM_STARTING && p->phase != PHASE_DONE && go == 1) {
 		go = advance_phase(p, &eb);
 		if (go == TEMPLATE_WAIT && eb.code == TEMPLATE_WAIT) {
-			err_say(&p->why, ERR_REFUSED, "%s: waiting for %s", node_of(p)->name, eb.text);
+			err_say(&p->why, ERR_REFUSED, "%s: waiting for %s", program_node(p)->name, eb.text);
 			return;
 		}
 	}
@@ -595,15 +315,15 @@ static void retry(void *arg)
 int program_start(struct program *p, struct errbuf *eb)
 {
 	if (p->proc)
-		return err_say(eb, -EALREADY, "%s runs already", node_of(p)->name);
+		return err_say(eb, -EALREADY, "%s runs already", program_node(p)->name);
 	p->state = PROGRAM_STARTING;
 	p->phase = PHASE_FILES;
 	p->at = p->word = 0;
 	p->stopping = p->paused = p->ready_seen = false;
 	p->start_ms = loop_now_ms(p->lab->loop);
-	if (!p->adapter && !node_of(p)->argv) { /* a host without a program */
+	if (!p->adapter && !program_node(p)->argv) { /* a host without a program */
 		p->state = PROGRAM_READY;
-		return write_files(p, eb);
+		return program_write_files(p, eb);
 	}
 	record_program(p->lab, p->node, "starting");
 	advance(p);
@@ -652,7 +372,7 @@ static int open_program(struct lab *l, struct program *p, struct errbuf *eb)
 	p->timer = loop_timer_new(l->loop, retry, p);
 	if (!p->timer)
 		return err_say(eb, -ENOMEM, "out of memory");
-	snprintf(path, sizeof(path), "%s/logs/%s.log", l->work_dir, node_of(p)->name);
+	snprintf(path, sizeof(path), "%s/logs/%s.log", l->work_dir, program_node(p)->name);
 	int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 	p->log = fd < 0 ? NULL : fdopen(fd, "a");
 	return 0;

@@ -6,6 +6,8 @@
 #include "simnet/scenario/adapter.h"
 
 struct lab;
+struct fields;
+struct json_t;
 /* OFF -> STARTING by program_start; STARTING -> READY when the last phase is over; STARTING, READY -> FAILED
  * when it ends or cannot go on, which fails the run; any -> OFF by program_stop with a signal that ends it. A
  * bare host is READY at once. */
@@ -50,5 +52,20 @@ void program_follow_log(struct program *p); /* each line is in the log at once, 
 /* ---- program_extra.c, for program.c */
 void program_signal_extras(const struct program *p, int signo);
 void program_end_extras(struct program *p);
+/* ---- program.c, for the rest of its life */
+enum { PROGRAM_RETRY_MS = 40 };
+const struct scn_node *program_node(const struct program *p);
+struct fields program_fields(const struct program *p);
+void program_fail(struct program *p, const char *text); /* the first time; the run fails with it */
+/* ---- program_files.c, for program.c: all anew */
+int program_write_files(struct program *p, struct errbuf *eb);
+/* ---- program_then.c, for program.c */
+/* First value of a JSON path, or false. */
+bool program_first_value(const struct json_t *root, const char *path, struct buf *out);
+/* Keeps what the list names, of a line or its JSON. */
+int program_capture(struct program *p, const struct fields *f, const struct scn_param *list, size_t n,
+	const struct json_t *root, const char *line);
+/* Number p->at of the adapter's commands: p->job runs, or it was skipped. */
+int program_start_command(struct program *p, struct errbuf *eb);
 
 #endif

@@ -73,6 +73,13 @@ static void test_steps(void **state)
 		       "5000-6000, drop]}}\nnodes:\n  a: {at: home}\n  b: {at: internet}\nsteps:\n"
 		       "  - run: {at: a, argv: [ping, -c1, -W1, '{b.ip}'], exit: 1, within: 5s}\n",
 			EXIT_PASS, "every router probed" },
+		/* Uplinks have the routers measured more than once, and no flow of one time is known at the next. */
+		{ HEAD "routers:\n  cone: {nat: full-cone, firewall: {out: [drop established]}}\n  plain: "
+		       "{nat: "
+		       "none, firewall: {in: [drop established]}}\n  two: {nat: home, uplinks: {one: {at: "
+		       "internet}, other: {at: internet}}}\nnodes:\n  a: {at: cone}\n  b: {at: two}\nsteps:\n"
+		       "  - ping: {from: a, to: '{two.wan}', fails: true, within: 300ms}\n",
+			EXIT_PASS, "every router probed" },
 		{ HEAD "routers:\n  home: {nat: home, link: {delay: 1ms}}\nnodes:\n  a: {at: home, link: "
 		       "{delay: 1ms}}\n"
 		       "  b: {at: internet}\nsteps:\n  - ping: {from: a, to: b, within: 3s}\n  - cut: "

@@ -323,12 +323,19 @@ int kernel_nat_expire(struct engine *e, int router, struct errbuf *eb)
 	return err;
 }
 
+/* One that only routes still knows flows where its firewall asks for them. */
+static bool remembers(const struct engine *e, int router)
+{
+	const struct scn_router *r = &e->s->routers[router];
+	return !kernel_is_user(e, router) && (r->nat || firewall_is_there(&r->firewall));
+}
+
 static int forget_router(struct engine *e, int router, struct mnl_socket **sock, struct errbuf *eb)
 {
 	int err = netns_enter(kernel_router_net(e, (size_t)router), eb);
 	if (!err && !(*sock = netfilter_open("flush learned mappings", eb)))
 		err = eb->code;
-	if (!err)
+	if (!err && e->s->routers[router].nat)
 		err = transact_on(*sock, put_flush_sets, "flush learned mappings", eb);
 	return err ? err : transact_on(*sock, put_flush_conntrack, "flush connection tracking", eb);
 }
@@ -343,7 +350,7 @@ int kernel_nat_forget(struct engine *e, struct errbuf *eb)
 	while (!err && i < n) {
 		size_t k = 0;
 		for (; !err && i < n && k < OPEN_AT_ONCE; i++)
-			if (e->s->routers[i].nat && !kernel_is_user(e, i))
+			if (remembers(e, i))
 				err = forget_router(e, i, &socks[k++], eb);
 		while (k--) {
 			if (socks[k])

@@ -217,6 +217,8 @@ void board_forget(struct board *b, uint64_t now_ns)
 			link_forget(&s->up);
 			link_forget(&s->down);
 		}
+		if (s->router)
+			router_forget_flows(s->router);
 		if (s->router && router_nat(s->router))
 			nat_forget(router_nat(s->router), false, now_ns);
 	}
@@ -490,8 +492,10 @@ void board_set_idle(struct board *b, int port, bool idle, uint64_t now_ns)
 {
 	struct span *s = span_of(b, port);
 	s->idle = idle;
-	if (idle)
-		nat_forget(router_nat(s->router), false, now_ns);
+	if (!idle)
+		return;
+	router_forget_flows(s->router);
+	nat_forget(router_nat(s->router), false, now_ns);
 }
 
 /* Pieces of a packet have one way, whether they have ports or not. */

@@ -85,6 +85,16 @@ static void forget_flows(struct firewall *w)
 	table_fini(&w->flows);
 }
 
+void firewall_forget(struct firewall *w)
+{
+	if (!w)
+		return;
+	forget_flows(w);
+	table_init(&w->flows, sizeof(struct draw_flow), 0);
+	diverts_fini(&w->diverts);
+	diverts_init(&w->diverts);
+}
+
 void firewall_free(struct firewall *w)
 {
 	if (!w)

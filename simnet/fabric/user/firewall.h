@@ -30,6 +30,7 @@ struct firewall *firewall_new(const struct scn_firewall *f); /* NULL: memory */
 void firewall_free(struct firewall *w);			     /* NULL is fine */
 /* Other rules, which live as long as w and all that it has said; flows stay known. */
 void firewall_become(struct firewall *w, const struct firewall_lines *l);
+void firewall_forget(struct firewall *w); /* all flows, and where they were led; NULL is fine */
 /* What becomes of a packet that crosses to the inside (inward) or from it; *why: of a drop or reject, as long as w. A flow
  * whose packet is accepted is known from then on. */
 enum firewall_verdict firewall_ask(

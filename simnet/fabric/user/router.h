@@ -77,6 +77,8 @@ void router_block_udp(struct router *r, const char *why);
 /* Other rules of its firewall; false: it has none. l as in firewall_become. */
 bool router_set_firewall(struct router *r, const struct firewall_lines *l);
 void router_lift_firewall(struct router *r, bool lifted);
+/* Its firewalls know no flow any more. Who has its NAT forget calls it too: one table holds both in real routers. */
+void router_forget_flows(struct router *r);
 struct nat *router_nat(struct router *r); /* NULL: it only routes */
 
 #endif

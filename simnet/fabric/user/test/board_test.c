@@ -426,6 +426,39 @@ static void test_firewall(void **state)
 	board_free(t.b);
 }
 
+/* Behind the self-test, a reset and a step that pulls a way the first packet of a flow is a first one again. */
+static void test_forgets(void **state)
+{
+	(void)state;
+	struct bench t;
+	struct firewall_rule out[] = {
+		{ .verdict = FIREWALL_DROP, .established = true, .text = "drop established" }
+	};
+	const struct scn_firewall rules = { .out = out, .n_out = 1 };
+	struct packet p = udp(inside, outside, 100, 1), back;
+	char text[ENDPOINT_TEXT];
+	bench_init(&t);
+	t.firewall = &rules;
+	add_router(&t, &nat_model_default, NULL);
+	for (int i = 0; i < 3; i++) {
+		size_t first = t.n;
+		enter(&t, t.port + 1, &p, MS);
+		assert_int_equal(t.n, first + 1);
+		struct packet q = packet_of(&t, first);
+		struct endpoint hole = { .ip = q.v.src, .port = q.v.sport };
+		back = udp(outside, endpoint_format(&hole, text), 100, 1);
+		enter(&t, t.port, &back, MS);
+		assert_int_equal(t.n, first + 2);
+		enter(&t, t.port + 1, &p, MS);
+		assert_int_equal(t.n, first + 2);
+		if (i == 0)
+			board_forget(t.b, MS);
+		else
+			board_set_idle(t.b, t.port, true, MS);
+	}
+	board_free(t.b);
+}
+
 /* The pieces of one packet, in either order. */
 static void test_fragments(void **state)
 {
@@ -568,6 +601,7 @@ int main(void)
 		cmocka_unit_test(test_router),
 		cmocka_unit_test(test_router_itself),
 		cmocka_unit_test(test_firewall),
+		cmocka_unit_test(test_forgets),
 		cmocka_unit_test(test_fragments),
 		cmocka_unit_test(test_router_link),
 		cmocka_unit_test(test_log),

@@ -218,6 +218,21 @@ static void test_pinhole(void **state)
 	board_free(t.b);
 }
 
+/* Who was sent to may answer, until the router forgets. */
+static void test_forgets_six(void **state)
+{
+	struct nat_model m = nat_model_default;
+	struct bench t;
+	struct packet in = udp(peer6, alice6, 20, 1), out = udp(alice6, peer6, 20, 1);
+	(void)state;
+	bench_init(&t, &m);
+	assert_int_equal(enter(&t, LAN_PORT, &out), WAN_PORT);
+	assert_int_equal(enter(&t, WAN_PORT, &in), LAN_PORT);
+	router_forget_flows(t.r);
+	assert_int_equal(enter(&t, WAN_PORT, &in), -1);
+	board_free(t.b);
+}
+
 /* One for a single peer: his address, and his port where it is said. */
 static void test_pinhole_of_one(void **state)
 {
@@ -249,6 +264,7 @@ int main(void)
 		cmocka_unit_test(test_shares),
 		cmocka_unit_test(test_neighbours),
 		cmocka_unit_test(test_maps),
+		cmocka_unit_test(test_forgets_six),
 		cmocka_unit_test(test_pinhole),
 		cmocka_unit_test(test_pinhole_of_one),
 	};

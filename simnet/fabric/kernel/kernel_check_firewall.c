@@ -20,15 +20,7 @@
  *
  * What must not pass is sent before what must, on the same way. A redirect is a packet that does not come to whom it was sent.
  * Not tried is a rule about addresses that no probe has, and a router whose NAT might have no room for so many flows. */
-enum {
-	NEUTRAL_PORT = 40007,
-	OUT_PORT = 7300,
-	IN_PORT = 7301,
-	OTHERS_NEED = 32,
-	PER_RULE = 64,
-	SIDES = 2,
-	ADDRESSES = 2
-};
+enum { NEUTRAL_PORT = 40007, OUT_PORT = 7300, IN_PORT = 7301, PER_RULE = 64, SIDES = 2, ADDRESSES = 2 };
 static const uint32_t token_mark = 0x66770000, token_mask = 0xffff0000;
 enum { NO_BACK = 0 };
 
@@ -200,9 +192,7 @@ static void add_router(struct walls *t, int router)
 	add_way(t, router, OUTSIDE);
 	if (!r->nat)
 		add_way(t, router, INSIDE);
-	size_t need = t->n - first + OTHERS_NEED;
-	if (r->nat && ((r->model.ports == NAT_PORTS_BLOCK && r->model.block_ports < need) ||
-			      (r->model.table && r->model.table < need)))
+	if (!probe_has_room(r, t->n - first + PROBE_MAPPINGS))
 		t->n = first;
 }
 

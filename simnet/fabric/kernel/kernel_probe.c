@@ -471,9 +471,23 @@ static bool agrees(const struct finding *want, const struct finding *got)
 		!got->ports && want->accepts_wan == got->accepts_wan);
 }
 
+bool probe_has_room(const struct scn_router *r, size_t mappings)
+{
+	const struct nat_model *m = &r->model;
+	return !r->nat || ((m->ports != NAT_PORTS_BLOCK || m->block_ports >= mappings) &&
+				  (!m->table || m->table >= mappings));
+}
+
 int probe_say_wrong(const struct probe *p, int i, struct errbuf *eb, const char *what)
 {
 	const struct scn_router *r = &p->e->s->routers[i];
+	if (!probe_has_room(r, PROBE_MAPPINGS))
+		return err_say(eb, ERR_REFUSED,
+			AT_FMT ": router '%s' cannot be measured: it seems that %s. Its '%s' has no room for "
+			       "the %d mappings that the probes may make: a larger one",
+			AT_ARGS(p->e->s->file, r->at), r->name, what,
+			r->model.table && r->model.table < PROBE_MAPPINGS ? "table" : "block",
+			PROBE_MAPPINGS);
 	if (p->doubt > 0)
 		return err_say(eb, -ETIMEDOUT,
 			AT_FMT ": router '%s' cannot be measured on a machine that is %.0f times slower than "

@@ -12,6 +12,9 @@ enum { /* numbers in a LAN that topology_plan gives to nobody */
 	PROBE_IN,
 	PROBE_HAIRPIN,
 };
+/* Of one protocol, that the probes of one router make at most: one whose table or blocks have less room may do as it says, and
+ * nobody can tell. */
+enum { PROBE_MAPPINGS = 32 };
 struct client;
 struct probe {
 	struct engine *e;
@@ -49,6 +52,8 @@ const char *probe_ports_trouble(
 
 /* After a round in which not all has come that must. */
 void probe_gave_up(struct probe *p, const struct pace *round);
+/* So many mappings of a protocol at once fit into its table, and into what a host has of its ports. */
+bool probe_has_room(const struct scn_router *r, size_t mappings);
 /* ERR_REFUSED: router i does not behave as the file says, but so. -ETIMEDOUT: it seems so, and the machine was too slow to
  * tell. */
 int probe_say_wrong(const struct probe *p, int i, struct errbuf *eb, const char *what);

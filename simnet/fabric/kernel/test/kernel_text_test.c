@@ -1,9 +1,10 @@
 /* Rules as text and packet log entries as bytes: no privileges needed. */
-#include "simnet/fabric/kernel/kernel.h"
+#include "simnet/fabric/kernel/kernel_probe.h"
 
 #include "mesh/base/ip.h"
 #include <libmnl/libmnl.h>
 #include <linux/netfilter/nfnetlink.h>
+#include <errno.h>
 #include <linux/netfilter/nfnetlink_log.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -186,6 +187,42 @@ static void test_trace_decode(void **state)
 		(void)trace_decode(buf, cut, &untouched); /* under the sanitizers: no read behind the end */
 }
 
+/* Whose fault it may be that a router is not as written, and what to do about it. */
+static void test_who_is_wrong(void **state)
+{
+	struct scn_router r = home();
+	struct scenario s = { .file = "f.yaml", .routers = &r, .n_routers = 1 };
+	struct engine e = { .s = &s };
+	const struct {
+		uint32_t table;
+		enum nat_ports ports;
+		uint32_t block;
+		double doubt;
+		int code;
+		const char *says;
+	} rows[] = {
+		{ NAT_TABLE_MAX, NAT_PORTS_HASH, 0, 0, ERR_REFUSED, "please report this" },
+		{ NAT_TABLE_MAX, NAT_PORTS_HASH, 0, 7, -ETIMEDOUT, "7 times slower" },
+		{ PROBE_MAPPINGS, NAT_PORTS_HASH, 0, 0, ERR_REFUSED, "please report this" },
+		{ 1, NAT_PORTS_HASH, 0, 0, ERR_REFUSED, "Its 'table' has no room for the 32 mappings" },
+		{ 1, NAT_PORTS_HASH, 0, 7, ERR_REFUSED, "Its 'table' has no room for the 32 mappings" },
+		{ NAT_TABLE_MAX, NAT_PORTS_BLOCK, 4, 0, ERR_REFUSED,
+			"Its 'block' has no room for the 32 mappings" },
+		{ NAT_TABLE_MAX, NAT_PORTS_BLOCK, 64, 0, ERR_REFUSED, "please report this" },
+	};
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct probe p = { .e = &e, .doubt = rows[i].doubt };
+		struct errbuf eb = { 0 };
+		r.model.table = rows[i].table;
+		r.model.ports = rows[i].ports;
+		r.model.block_ports = rows[i].block;
+		int code = probe_say_wrong(&p, 0, &eb, "UDP does not pass");
+		if (code != rows[i].code || !strstr(eb.text, rows[i].says))
+			fail_msg("row %zu: %d '%s'", i, code, eb.text);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -195,6 +232,7 @@ int main(void)
 		cmocka_unit_test(test_seeds),
 		cmocka_unit_test(test_cut_rules),
 		cmocka_unit_test(test_trace_decode),
+		cmocka_unit_test(test_who_is_wrong),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

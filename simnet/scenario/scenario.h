@@ -162,7 +162,7 @@ const char *topology_routes_wrong(const struct scenario *s, size_t n_steps, stru
  * chosen. NULL, or why f->out[*wrong] cannot be. */
 const char *topology_redirect(const struct scenario *s, int router, struct scn_firewall *f, size_t *wrong);
 /* Which of the node's interfaces its default route goes by then: of those that are on the one with the
- * smallest metric; 0 when all are off. */
+ * smallest metric; of those without such a route when no other is on; 0 when all are off. */
 int topology_in_use(const struct scenario *s, size_t n_steps, int node);
 /* Whether a host on the network has an address of that family. */
 bool topology_has_v4(const struct scenario *s, int network);

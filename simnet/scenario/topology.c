@@ -354,8 +354,9 @@ int topology_plan_all(struct scenario *s, struct scn_errors *all, struct errbuf 
 				.at = h->at,
 				.network = h->router,
 				.ip = s->routers[h->router].lan };
-		h->router = h->ifaces[0].network;
-		h->ip = h->ifaces[0].ip;
+		const struct scn_iface *f = &h->ifaces[topology_in_use(s, 0, (int)i)];
+		h->router = f->network;
+		h->ip = f->ip;
 		h->net = topology_net(s, h->router);
 		h->gateway = plan_host_of(&h->net, ROUTER_NUMBER);
 	}

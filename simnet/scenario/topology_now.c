@@ -57,13 +57,15 @@ int topology_uplink_in_use(const struct scenario *s, size_t n_steps, int router)
 
 int topology_in_use(const struct scenario *s, size_t n_steps, int node)
 {
-	int best = 0;
-	uint32_t metric = UINT32_MAX;
+	int best = 0, least = 0; /* rank: off, up without a default route, with one */
+	uint32_t metric = 0;
 
 	for (size_t k = 0; k < s->nodes[node].n_ifaces; k++) {
 		struct scn_iface f = topology_iface(s, n_steps, (struct scn_plug) { node, -1, k });
-		if (f.off || f.no_default || f.metric >= metric)
+		int rank = f.off ? 0 : f.no_default ? 1 : 2;
+		if (rank < least || (rank == least && (!rank || (metric && f.metric >= metric))))
 			continue;
+		least = rank;
 		metric = f.metric;
 		best = (int)k;
 	}

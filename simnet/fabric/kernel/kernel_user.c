@@ -68,8 +68,10 @@ static int find_far_of(const struct scenario *s, size_t region, struct user_far 
 		if (s->routers[i].region)
 			err = add_far_router(s, f, i, us[s->routers[i].region - 1]);
 	for (size_t i = 0; i < s->n_nodes && !err; i++)
-		if (s->nodes[i].region)
-			err = add_far_host(s, f, &s->nodes[i].ip, us[s->nodes[i].region - 1]);
+		for (size_t k = 0; s->nodes[i].region && k < s->nodes[i].n_ifaces && !err; k++)
+			if (s->nodes[i].ifaces[k].network < 0)
+				err = add_far_host(
+					s, f, &s->nodes[i].ifaces[k].ip, us[s->nodes[i].region - 1]);
 	return err;
 }
 
@@ -152,6 +154,17 @@ static int check_programs(const struct engine *e, struct errbuf *eb)
 	return 0;
 }
 
+/* Of a router or node whose outer link has a model. */
+static int choose_wire(struct engine *e, struct scn_at at, const char *name, struct errbuf *eb)
+{
+	return e->choice != ENGINE_KERNEL
+		       ? 0
+		       : err_say(eb, ERR_UNSUPPORTED,
+				 AT_FMT ": the link of '%s' needs the userspace engine: it has a model, or "
+					"distances between regions",
+				 AT_ARGS(e->s->file, at), name);
+}
+
 /* Before anything is built. */
 int kernel_user_choose(struct engine *e, struct errbuf *eb)
 {
@@ -167,15 +180,19 @@ int kernel_user_choose(struct engine *e, struct errbuf *eb)
 			return refuse_router(s, r, why, eb);
 		e->user_routers[i] = e->choice == ENGINE_USER || !can;
 		routers |= e->user_routers[i];
-		wires |= kernel_has_wire(e, r->link, r->region);
+		bool wire = kernel_has_wire(e, r->link, r->region);
+		if (wire && choose_wire(e, r->at, r->name, eb))
+			return eb->code;
+		wires |= wire;
 	}
 	if (check_programs(e, eb))
 		return eb->code;
-	for (size_t i = 0; i < s->n_nodes; i++)
-		wires |= kernel_has_wire(e, s->nodes[i].link, s->nodes[i].region);
-	if (wires && e->choice == ENGINE_KERNEL)
-		return err_say(
-			eb, ERR_UNSUPPORTED, "%s: links with a model need the userspace engine", s->file);
+	for (size_t i = 0; i < s->n_nodes; i++) {
+		bool wire = kernel_has_wire(e, s->nodes[i].link, s->nodes[i].region);
+		if (wire && choose_wire(e, s->nodes[i].at, s->nodes[i].name, eb))
+			return eb->code;
+		wires |= wire;
+	}
 	return wires || routers ? switch_new(s->seed, &e->box, eb) : 0;
 }
 

@@ -349,7 +349,7 @@ static void test_chosen(void **state)
 	assert_string_equal(addr_format(&s.nodes[3].ip, buf), "9.9.9.9");
 	const struct scn_node *e = &s.nodes[4];
 	assert_int_equal(e->n_ifaces, 3);
-	assert_int_equal(e->router, 3);
+	assert_int_equal(e->router, 2); /* the smallest metric */
 	assert_string_equal(e->ifaces[1].name, "wlan0");
 	assert_string_equal(addr_format(&e->ifaces[1].ip, buf), "192.168.1.77");
 	assert_int_equal(e->ifaces[0].metric, 100);
@@ -408,6 +408,39 @@ static void test_changes(void **state)
 	assert_true(topology_has_ip(&s, 0, &old));
 	assert_false(topology_has_ip(&s, 0, &never));
 	scenario_free(&s);
+}
+
+/* Who is known by an address has it, from the first step on: of an interface that is up, by which its default route goes where
+ * there is one. */
+static void test_known_by(void **state)
+{
+	static const struct {
+		const char *interfaces, *ip;
+		int network;
+	} rows[] = {
+		{ "e0: {at: h}, e1: {at: internet}", "192.168.1.10", 0 },
+		{ "e0: {at: h, up: false}, e1: {at: internet}", "203.0.113.10", -1 },
+		{ "e0: {at: h, up: false}, e1: {at: internet, default: false}", "203.0.113.10", -1 },
+		{ "e0: {at: h, default: false}, e1: {at: internet}", "203.0.113.10", -1 },
+		{ "e0: {at: h, metric: 9}, e1: {at: internet, metric: 3}", "203.0.113.10", -1 },
+		{ "e0: {at: h, default: false, metric: 9}, e1: {at: internet, default: false, metric: 3}",
+			"203.0.113.10", -1 },
+		{ "e0: {at: h, default: false}", "192.168.1.10", 0 },
+		{ "e0: {at: h, up: false}, e1: {at: internet, up: false}", "192.168.1.10", 0 },
+	};
+	char text[400], buf[ADDR_TEXT];
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct scenario s = { 0 };
+		snprintf(text, sizeof(text), TOP "  h: {nat: home}\nnodes:\n  a: {interfaces: {%s}}\n",
+			rows[i].interfaces);
+		parse(text, &s);
+		struct addr then = topology_ip(&s, 0, 0);
+		if (s.nodes[0].router != rows[i].network || !addr_equal(&then, &s.nodes[0].ip) ||
+			strcmp(addr_format(&s.nodes[0].ip, buf), rows[i].ip) != 0)
+			fail_msg("row %zu: %s on %d", i, buf, s.nodes[0].router);
+		scenario_free(&s);
+	}
 }
 
 static int add(struct scenario *s, const char *step, struct errbuf *eb)
@@ -611,6 +644,7 @@ int main(void)
 		cmocka_unit_test(test_plan),
 		cmocka_unit_test(test_chosen),
 		cmocka_unit_test(test_changes),
+		cmocka_unit_test(test_known_by),
 		cmocka_unit_test(test_added),
 		cmocka_unit_test(test_uplinks),
 		cmocka_unit_test(test_nat_changes),

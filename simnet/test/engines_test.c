@@ -73,6 +73,13 @@ static void test_steps(void **state)
 		       "5000-6000, drop]}}\nnodes:\n  a: {at: home}\n  b: {at: internet}\nsteps:\n"
 		       "  - run: {at: a, argv: [ping, -c1, -W1, '{b.ip}'], exit: 1, within: 5s}\n",
 			EXIT_PASS, "every router probed" },
+		/* What a forward leads to need not be there, nor take what is sent to it. */
+		{ HEAD "routers:\n  home: {nat: {forwards: [udp 80 a:80, tcp 80 a:80, tcp 81 "
+		       "b:81, tcp 82 c:82]}}\nnodes:\n  c: {interfaces: {e: {at: home, default: false}}}\n"
+		       "  a: {at: home, udp: blocked}\n  b: {interfaces: {e: {at: home, up: false}, f: {at: "
+		       "internet}}}\nsteps:\n  - interface: {at: b, name: e, up: true}\n"
+		       "  - run: {at: b, argv: [ping, -c1, -W3, '{a.ip}'], within: 5s}\n",
+			EXIT_PASS, "every router probed" },
 		/* Uplinks have the routers measured more than once, and no flow of one time is known at the next. */
 		{ HEAD "routers:\n  cone: {nat: full-cone, firewall: {out: [drop established]}}\n  plain: "
 		       "{nat: "
@@ -355,13 +362,16 @@ static void test_probes(void **state)
 					 "ports: block, block: 64" };
 	struct buf text = { 0 };
 	(void)state;
-	assert_true(buf_printf(&text, HEAD "routers:\n  trap: {nat: home, accepts-wan: true}\n"
-					   "  over: {nat: {ports: overload, hairpin: external}}\n"));
+	assert_true(buf_printf(&text,
+		HEAD "routers:\n  trap: {nat: home, accepts-wan: true}\n"
+		     "  kept: {nat: {ports: preserve}, accepts-wan: true}\n"
+		     "  next: {nat: {mapping: APDM, ports: sequential}, accepts-wan: true}\n"
+		     "  over: {nat: {ports: overload, hairpin: external}}\n"));
 	for (size_t i = 0; i < 9; i++)
 		assert_true(buf_printf(&text, "  r%zu: {nat: {mapping: %s, filtering: %s, %s}}\n", i,
 			mappings[i / 3], filterings[i % 3], rest[i % ARRAY_LEN(rest)]));
 	assert_true(buf_printf(&text, "nodes:\n  a: {at: r0}\n"));
-	expect(&engine_user, buf_cstr(&text), EXIT_PASS, "11 routers and 1 host built");
+	expect(&engine_user, buf_cstr(&text), EXIT_PASS, "13 routers and 1 host built");
 	buf_free(&text);
 }
 
@@ -486,7 +496,17 @@ static void test_links(void **state)
 		HEAD "routers:\n  r: {nat: home, balance: flow, uplinks: {x: {at: internet}, y: {at: "
 		     "internet}}}\nnodes:\n  a: {at: r}\n",
 		EXIT_HOST, "flows balanced over uplinks: the rules of nftables have one outer side");
-	expect(&engine_kernel, nth, EXIT_HOST, "links with a model need the userspace engine");
+	expect(&engine_kernel, nth, EXIT_HOST, "the link of 'home' needs the userspace engine");
+}
+
+/* One that has no room for the probes keeps the others waiting, whose mappings may be over then; it is the one to blame. */
+static void test_crowded(void **state)
+{
+	(void)state;
+	expect(&engine_user,
+		HEAD "routers:\n  q: {nat: {mapping: ADM, filtering: EIF, lifetime-new: 2s}}\n"
+		     "  r: {nat: {mapping: APDM, table: 4}}\nnodes:\n  a: {at: q}\n",
+		EXIT_BROKEN, "router 'r' cannot be measured: it seems that not all comes");
 }
 
 /* A router that cannot be measured makes a run inconclusive, and no failure. */
@@ -593,6 +613,7 @@ static void test_burst_log(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_crowded),
 		cmocka_unit_test(test_steps),
 		cmocka_unit_test(test_late_service),
 		cmocka_unit_test(test_probes),

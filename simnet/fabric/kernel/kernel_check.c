@@ -494,7 +494,7 @@ static const char *tcp_trouble(const struct scn_router *r, const struct subject 
 		{ PROBE_IN, MAP_PORT, seen[A1].port },
 		{ PROBE_IN, FILTER_PORT, got->filter_seen.port },
 	};
-	const char *policy = probe_ports_trouble(&r->model, ports, ARRAY_LEN(ports), by_chance);
+	const char *policy = probe_ports_trouble(&r->model, ports, ARRAY_LEN(ports));
 	if (policy)
 		return policy;
 	if (got->near_in != (r->model.tcp.filtering != NAT_APDF) ||

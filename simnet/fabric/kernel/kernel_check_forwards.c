@@ -24,7 +24,8 @@
  *         is read: before its firewall, and whether a program listens or not
  *
  * A router in userspace has no interface to be read or sent from, and neither end is looked for there. A host that has its
- * default route elsewhere, and a router, which translates what it sends itself, are tried inwards alone. */
+ * default route elsewhere, and a router, which translates what it sends itself, are tried inwards alone. One that nothing
+ * can come to, by what the file says of the host, is not tried. */
 enum { FORWARD_FIRST_PORT = 21000 };
 
 struct forward {
@@ -43,19 +44,31 @@ struct forwards {
 	struct pace pace;
 };
 
-/* Where the forward leads; -1: a router in userspace, which has no interface to read. */
+/* By an interface that is up. */
+static bool is_there(const struct scn_node *n, const struct nat_forward *f)
+{
+	bool up = n->on_router;
+	for (size_t k = 0; k < n->n_ifaces; k++)
+		up |= !n->ifaces[k].off && addr_equal(&n->ifaces[k].ip, &f->ip);
+	return up && !(n->udp_blocked && f->proto == IPPROTO_UDP);
+}
+
+/* Where the forward leads; -1: a router in userspace, which has no interface to read, or a host that it does not come to. */
 static int place_of(const struct forwards *t, const struct nat_forward *f)
 {
 	int node = scenario_find_node(t->s, f->to), router = scenario_find_router(t->s, f->to);
 	if (node >= 0)
-		return node;
+		return is_there(&t->s->nodes[node], f) ? node : -1;
 	return kernel_is_user(t->p->e, router) ? -1 : hosts_place_of_router(t->p->e->hosts, router);
 }
 
 static bool leaves_by_it(const struct forwards *t, const struct forward *w)
 {
 	int node = scenario_find_node(t->s, w->f->to);
-	return node >= 0 && t->s->nodes[node].ifaces[topology_in_use(t->s, 0, node)].network == w->router;
+	if (node < 0)
+		return false;
+	const struct scn_iface *f = &t->s->nodes[node].ifaces[topology_in_use(t->s, 0, node)];
+	return f->network == w->router && !f->no_default;
 }
 
 static struct sockaddr_in raw_address(const struct addr *ip)

@@ -38,13 +38,12 @@ static bool all_in_blocks(const struct probe_port *ports, size_t n, uint32_t siz
 	return true;
 }
 
-const char *probe_ports_trouble(
-	const struct nat_model *m, const struct probe_port *ports, size_t n, bool moved)
+const char *probe_ports_trouble(const struct nat_model *m, const struct probe_port *ports, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
 		if (!ports[i].outer)
 			return NULL; /* what did not arrive is somebody else's finding */
-	switch (moved ? NAT_PORTS_HASH : m->ports) {
+	switch (m->ports) {
 	case NAT_PORTS_HASH: return all_kept(ports, n) ? "it keeps the inner ports" : NULL;
 	case NAT_PORTS_PRESERVE:
 	case NAT_PORTS_OVERLOAD: return all_kept(ports, n) ? NULL : "it does not keep a free inner port";

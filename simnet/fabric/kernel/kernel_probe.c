@@ -230,10 +230,21 @@ void probe_gave_up(struct probe *p, const struct pace *round)
 	p->doubt = doubt > p->doubt ? doubt : p->doubt;
 }
 
+/* The others have waited for it, and what they knew may have expired meanwhile. */
+static void find_crowded(struct probe *p, probe_done *done)
+{
+	for (int i = 0; i < (int)p->n_routers && !p->has_crowded; i++) {
+		p->has_crowded = !done(p, i) && !probe_has_room(&p->e->s->routers[i], PROBE_MAPPINGS);
+		p->crowded = i;
+	}
+}
+
 /* Asks all routers, then those again of whom `done` is not true yet. */
 static void ask_routers(struct probe *p, probe_ask *ask, probe_done *done)
 {
 	bool again = false;
+	if (p->has_crowded)
+		return;
 	pace_begin(&p->pace, clock_now_ms());
 	do {
 		for (int i = 0; i < (int)p->n_routers; i++) {
@@ -247,6 +258,7 @@ static void ask_routers(struct probe *p, probe_ask *ask, probe_done *done)
 			return;
 	} while (pace_goes_on(&p->pace, clock_now_ms(), crowd_now()));
 	probe_gave_up(p, &p->pace);
+	find_crowded(p, done);
 }
 
 /* ---- the rounds ---- */
@@ -420,8 +432,7 @@ static const char *ports_of(const struct probe *p, int router)
 		{ PROBE_IN, INNER_MAP, c->seen[0].port },
 		{ PROBE_HAIRPIN, INNER_HAIRPIN, c->hairpin_hole.port },
 	};
-	return probe_ports_trouble(
-		m, ports, ARRAY_LEN(ports), m->accepts_wan && m->ports != NAT_PORTS_OVERLOAD);
+	return probe_ports_trouble(m, ports, ARRAY_LEN(ports));
 }
 
 static struct finding finding_of(const struct probe *p, int router)
@@ -547,7 +558,8 @@ static int measure(struct probe *p, struct errbuf *eb)
 	if (err)
 		return err;
 	run_tests(p);
-	err = run_late(p, eb);
+	err = p->has_crowded ? probe_say_wrong(p, p->crowded, eb, "not all comes that is sent through it")
+			     : run_late(p, eb);
 	for (int i = 0; !err && i < (int)p->n_routers; i++)
 		err = judge(p, i, eb);
 	if (!err)

@@ -25,6 +25,8 @@ struct probe {
 	size_t n_routers;
 	struct pace pace; /* of the last round */
 	double doubt;	  /* pace_doubt of the round that had most of it */
+	bool has_crowded;
+	int crowded; /* the first router through which not all came and that has no room for the probes */
 };
 /* Makes the namespaces and plugs them in; nothing is left to do at the end but to close them. */
 int probe_connect(struct probe *p, struct errbuf *eb);
@@ -41,14 +43,12 @@ int probe_raw_socket(int network, int proto, const struct addr *at); /* IPv4 */
 bool probe_is_outer(const struct scn_router *r, const struct addr *a); /* one of its external addresses */
 
 /* kernel_check_ports.c: NULL, or how the external ports of new mappings, in the order in which they were
- * made, contradict the model's policy. moved: the kernel may have had to move them, so only what cannot be by
- * chance counts. */
+ * made, contradict the model's policy. */
 struct probe_port {
 	uint32_t host; /* number in the LAN */
 	uint16_t inner, outer;
 };
-const char *probe_ports_trouble(
-	const struct nat_model *m, const struct probe_port *ports, size_t n, bool moved);
+const char *probe_ports_trouble(const struct nat_model *m, const struct probe_port *ports, size_t n);
 
 /* After a round in which not all has come that must. */
 void probe_gave_up(struct probe *p, const struct pace *round);

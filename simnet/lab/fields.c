@@ -87,7 +87,7 @@ static int unknown(struct errbuf *eb, const char *word, const struct names *all,
 static int unknown_field(
 	const struct scn_node *n, const struct adapter *a, const char *key, struct errbuf *eb)
 {
-	struct names all = { .list = { "name", "ip", "ip6", "dir" }, .n = 4 };
+	struct names all = { .list = { "name", "ip", "ip-literal", "ip6", "dir" }, .n = 5 };
 	char text[200];
 
 	if (a) {
@@ -122,9 +122,12 @@ static int node_field(const struct lookup *k, int node, const char *key, struct 
 
 	if (!strcmp(key, "name"))
 		return append(out, n->name, eb);
-	if (!strcmp(key, "ip")) {
+	if (!strcmp(key, "ip") || !strcmp(key, "ip-literal")) {
 		struct addr ip = topology_ip(l->s, lab_step_number(l), node);
-		return append(out, addr_format(&ip, text), eb);
+		char plain[ADDR_TEXT];
+		addr_format(&ip, plain);
+		snprintf(text, sizeof(text), key[2] && !addr_is_v4(&ip) ? "[%s]" : "%s", plain);
+		return append(out, text, eb);
 	}
 	if (!strcmp(key, "ip6")) {
 		struct addr ip = topology_ip6(l->s, lab_step_number(l), node);

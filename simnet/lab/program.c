@@ -196,7 +196,10 @@ static int try_port(struct program *p, struct errbuf *eb)
 	int err = fields_expand(&f, p->adapter->ready.port, &text, eb);
 	const char *spec = err ? "" : buf_cstr(&text);
 	if (!err && (strncmp(spec, "tcp ", 4) != 0 || !endpoint_parse(spec + 4, &ep)))
-		err = err_say(eb, ERR_MALFORMED, "'%s' is not a port, as 'tcp 192.0.2.1:80'", spec);
+		err = err_say(eb, ERR_MALFORMED,
+			"'%s' is not a port, as 'tcp 192.0.2.1:80' or 'tcp [2001:db8::1]:80', which 'tcp "
+			"{ip-literal}:80' is",
+			spec);
 	buf_free(&text);
 	if (err)
 		return err;

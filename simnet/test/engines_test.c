@@ -73,6 +73,18 @@ static void test_steps(void **state)
 		       "5000-6000, drop]}}\nnodes:\n  a: {at: home}\n  b: {at: internet}\nsteps:\n"
 		       "  - run: {at: a, argv: [ping, -c1, -W1, '{b.ip}'], exit: 1, within: 5s}\n",
 			EXIT_PASS, "every router probed" },
+		/* An address of IPv6 stands in brackets before a port. */
+		{ HEAD "ipv6: true\nrouters:\n  six: {nat: none, offers: ipv6}\nservices:\n  stun: {run: "
+		       "stun, at: "
+		       "six}\n  echo: {run: echo, at: six}\n  one: {run: probe-server, at: six, with: "
+		       "{other: two}}\n"
+		       "  two: {run: probe-server, at: six, with: {other: one}}\n  http: {run: http, at: "
+		       "six}\n"
+		       "  bare: {run: [simnet, service, http, --listen, '{ip-literal}:8'], at: six, ready: "
+		       "{port: "
+		       "'tcp {ip-literal}:8'}}\nnodes:\n  a: {at: six}\nsteps:\n"
+		       "  - run: {at: a, argv: [echo, '{stun.at}'], matches: '^\\[2[0-9a-f:]*]:3478$'}\n",
+			EXIT_PASS, "as expected" },
 		/* What a forward leads to need not be there, nor take what is sent to it. */
 		{ HEAD "routers:\n  home: {nat: {forwards: [udp 80 a:80, tcp 80 a:80, tcp 81 "
 		       "b:81, tcp 82 c:82]}}\nnodes:\n  c: {interfaces: {e: {at: home, default: false}}}\n"

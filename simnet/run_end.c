@@ -10,13 +10,13 @@
 
 #define UNSURE_FROM 1.5 /* times as slow as an idle machine */
 
-/* A bound that was not kept while the machine was slow says nothing of the program. */
+/* A bound that was not kept while the machine was slow says nothing of the program, nor does a command that gave up. */
 static bool is_unsure(const struct run *run, int err)
 {
 	const struct scn_step *st = run->lab.step;
-	bool of_time =
-		err == -ETIMEDOUT || (st && st->kind == STEP_EXPECT &&
-					     (st->max_gap_ms != UINT64_MAX || st->max_lost != UINT64_MAX));
+	bool of_time = err == -ETIMEDOUT || (st && st->kind == STEP_RUN && run->lab.gave_up) ||
+		       (st && st->kind == STEP_EXPECT &&
+			       (st->max_gap_ms != UINT64_MAX || st->max_lost != UINT64_MAX));
 
 	return of_time && slowness_since(run->lab.slowness, &run->slow) >= UNSURE_FROM;
 }

@@ -46,6 +46,7 @@ struct lab {
 	uint64_t open_unix_ns; /* the routers are probed: what was sent before is not the scenario's */
 	bool captured;	       /* the capture of all links is written */
 	char event[160];       /* the last kill, cut, heal, reset or spawn; empty before the first */
+	bool gave_up; /* the command of the last `run` step failed by itself, maybe for want of time */
 	uint64_t hot_until_ms; /* until then paths are asked for at the fast rate */
 };
 

@@ -68,6 +68,12 @@ static const struct command_line_file files[] = {
 	{ "beginner.yaml",
 		"adapter: 1\nname: beginner\nstart: [sleep, '60']\nthen:\n  - run: [sleep, '11']\n" },
 	{ "begins.yaml", SCENARIO "begins\nnodes:\n  a: {at: internet, run: beginner}\n" },
+	{ "gives-up.yaml", SCENARIO "gives-up\n" HOSTS
+				    "steps:\n  - run: {at: a, argv: [sh, -c, 'sleep 0.7; exit 28']}\n" },
+	{ "dies.yaml", SCENARIO "dies\n" HOSTS
+				"steps:\n  - run: {at: a, argv: [sh, -c, 'sleep 0.7; kill -ABRT $$']}\n" },
+	{ "must-not.yaml",
+		SCENARIO "must-not\n" HOSTS "steps:\n  - run: {at: a, argv: [sleep, '0.7'], fails: true}\n" },
 	{ "same.yaml", SCENARIO "pass\n" HOSTS },
 	/* Both have to run at the same time. */
 	{ "meet.yaml", SCENARIO "meet\nmatrix: {x: [one, two]}\n" HOSTS
@@ -190,6 +196,11 @@ static void test_slow_machine(void **state)
 	command_line_expect("SIMNET_SLOWDOWN=4 simnet run again.yaml >again", 5, "");
 	command_line_expect("cat again", 0, "resolves x.test A to NXDOMAIN, wanted 1.2.3.4");
 	command_line_expect("cat again", 0, "INCONCLUSIVE again");
+	/* A command that fails after a while may have a bound of its own; one that fails at once has none. */
+	command_line_expect("SIMNET_SLOWDOWN=3 simnet run gives-up.yaml", 5, "INCONCLUSIVE gives-up");
+	command_line_expect("simnet run gives-up.yaml", 1, "FAIL gives-up");
+	command_line_expect("SIMNET_SLOWDOWN=3 simnet run dies.yaml", 1, "FAIL dies");
+	command_line_expect("SIMNET_SLOWDOWN=3 simnet run must-not.yaml", 1, "FAIL must-not");
 	command_line_expect("SIMNET_SLOWDOWN=3 simnet run fail.yaml", 1, "FAIL fail");
 	command_line_expect("SIMNET_SLOWDOWN=3 simnet run never.yaml pass.yaml", 5,
 		"2 run, 1 passed, 0 failed, 0 skipped, 1 inconclusive");

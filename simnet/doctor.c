@@ -3,6 +3,7 @@
 #include "mesh/os/netlink.h"
 #include "simnet/host/capture.h"
 #include "simnet/host/host_files.h"
+#include "simnet/host/proc.h"
 #include "simnet/fabric/kernel/kernel.h"
 #include "simnet/fabric/kernel/trace.h"
 #include "simnet/host/sandbox.h"
@@ -124,6 +125,11 @@ static int try_ipv6(struct errbuf *eb)
 	return netns_sysctl("net/ipv6/conf/default/accept_dad", "0", eb);
 }
 
+static int try_clock(struct errbuf *eb)
+{
+	return proc_can_have_clock(eb);
+}
+
 static const struct ability {
 	const char *what;
 	int (*try)(struct errbuf *eb);
@@ -148,6 +154,9 @@ static const struct ability {
 	{ "tunnels (/dev/net/tun)", try_tun, false,
 		"modprobe tun, and let the user open it: chmod 0666 /dev/net/tun; without it no mesh node "
 		"can run" },
+	{ "clocks of their own (clock_shift.so)", try_clock, false,
+		"Build it too (target clock_shift, or programs), or install simnet whole; without it no "
+		"scenario with 'clock' can run" },
 	{ "IPv6", try_ipv6, false, "boot without ipv6.disable=1; without it scenarios with ipv6 cannot run" },
 };
 

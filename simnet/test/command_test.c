@@ -390,6 +390,8 @@ static void test_clock(void **state)
 		"mkdir alone && cp $RW_BIN_DIR/simnet alone && env -u RW_BIN_DIR alone/simnet run "
 		"clock.yaml",
 		3, "ERROR clock  no clock_shift.so beside simnet: a clock of one's own needs it\n");
+	command_line_expect("env -u RW_BIN_DIR alone/simnet doctor", 0,
+		"no clock_shift.so beside simnet: a clock of one's own needs it. Build it too");
 }
 
 /* The record has room there, what is kept beside it at the end has none. */

@@ -179,10 +179,10 @@ static int verb_doctor(struct command *c)
 
 static int print_plan(const struct command *c, struct scenario *s)
 {
-	char a[ADDR_TEXT], b[PREFIX_TEXT];
+	char a[ADDR_TEXT], b[PREFIX_TEXT], title[300];
 	(void)c;
 
-	printf("%s%s%s\n", s->name, s->variant_name ? " " : "", s->variant_name ? s->variant_name : "");
+	printf("%s\n", scenario_title(s, title, sizeof(title)));
 	for (size_t i = 0; i < s->n_routers; i++) {
 		const struct scn_router *r = &s->routers[i];
 		char model[NAT_MODEL_TEXT];

@@ -22,10 +22,11 @@ static void xml(FILE *out, const char *s)
 	}
 }
 
+/* As scenario_title has it, so that `run -k` finds it by what a report says. */
 static void name_of(const json_t *end, char *buf, size_t cap)
 {
 	const char *variant = record_text(end, "variant");
-	snprintf(buf, cap, "%s%s%s%s", record_text(end, "scenario"), *variant ? "[" : "", variant,
+	snprintf(buf, cap, "%s%s%s%s", record_text(end, "scenario"), *variant ? " [" : "", variant,
 		*variant ? "]" : "");
 }
 

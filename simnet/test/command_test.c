@@ -224,7 +224,7 @@ static void test_runs(void **state)
 	command_line_expect("simnet run fail.yaml", 1, "again with -k 'fail' --seed ");
 	command_line_expect("simnet run --seed 77 pass.yaml", 0, "(seed 77)");
 	command_line_expect("simnet run -k '[3]' grid.yaml", 1, "FAIL grid [3]");
-	command_line_expect("simnet run --tap -k '[0]' grid.yaml", 0, "1..1\nok 1 - grid[0]\n");
+	command_line_expect("simnet run --tap -k '[0]' grid.yaml", 0, "1..1\nok 1 - grid [0]\n");
 	command_line_expect("simnet run tells.yaml", 0, "a -> b is direct as expected");
 	command_line_expect("simnet new hosts >n.yaml && simnet run n.yaml", 0, "PASS my-hosts");
 	command_line_expect("simnet new service >n.yaml && simnet run n.yaml", 0, "PASS my-service");
@@ -247,6 +247,9 @@ static void test_runs(void **state)
 	command_line_expect("simnet run --list later.yaml pass.yaml", 0,
 		"later  #far  todo: waits for a feature\npass\n");
 	command_line_expect("simnet run --list -k '[3]' grid.yaml", 0, "grid [3]\n");
+	command_line_expect("simnet run --junit j.xml -k '[0]' grid.yaml && simnet run --list -k \"$(sed -n "
+			    "'s/.*<testcase .* name=\"\\([^\"]*\\)\".*/\\1/p' j.xml)\" grid.yaml",
+		0, "grid [0]\n");
 	command_line_expect("simnet run --timeout 300ms slow.yaml", 1,
 		"the time is over: programs and steps may take 0.3 s");
 	command_line_expect("simnet run --out o uses.yaml >/dev/null; cat o/uses/steps/*", 0,

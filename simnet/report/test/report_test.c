@@ -113,7 +113,7 @@ static void test_junit(void **state)
 		"<testsuite name=\"simnet\" tests=\"2\" failures=\"1\" errors=\"0\" skipped=\"0\">\n"
 		"  <testcase classname=\"simnet\" name=\"one\" file=\"s/one.yaml\" time=\"1.250\">\n"
 		"    <system-out>    0.25 a pings b\n</system-out>\n  </testcase>\n"
-		"  <testcase classname=\"simnet\" name=\"two[home/hard]\" file=\"s/two.yaml\" "
+		"  <testcase classname=\"simnet\" name=\"two [home/hard]\" file=\"s/two.yaml\" "
 		"time=\"0.500\">\n"
 		"    <failure message=\"FAIL two &lt;a&gt; &amp; &quot;b&quot;\"/>\n"
 		"    <system-out>    0.50 3 packets dropped\n</system-out>\n  </testcase>\n</testsuite>\n");
@@ -123,7 +123,7 @@ static void test_tap(void **state)
 {
 	(void)state;
 	check(REPORT_TAP,
-		"TAP version 14\n1..2\nok 1 - one\nnot ok 2 - two[home/hard]\n  ---\n  message: |2\n"
+		"TAP version 14\n1..2\nok 1 - one\nnot ok 2 - two [home/hard]\n  ---\n  message: |2\n"
 		"    FAIL two <a> & \"b\"\n  at: {file: 's/two.yaml', line: 9}\n  story: |2\n"
 		"        0.50 3 packets dropped\n  ...\n");
 }
@@ -131,7 +131,7 @@ static void test_tap(void **state)
 static void test_github(void **state)
 {
 	(void)state;
-	check(REPORT_GITHUB, "::error file=s/two.yaml,line=9,title=two[home/hard]::FAIL two <a> & \"b\"\n");
+	check(REPORT_GITHUB, "::error file=s/two.yaml,line=9,title=two [home/hard]::FAIL two <a> & \"b\"\n");
 }
 
 /* What programs, names and files may hold: every view stays well-formed and no record is lost. */
@@ -170,11 +170,11 @@ static void test_any_bytes(void **state)
 		{ "a\nb", "fail", REPORT_JUNIT, "<failure message=\"a&#10;b\"/>" },
 		{ "no tun", "skip", REPORT_JUNIT, "skipped=\"1\">" },
 		{ "no tun", "skip", REPORT_JUNIT, "<skipped message=\"no tun\"/>" },
-		{ "a\nb", "fail", REPORT_TAP, "not ok 1 - t[a\\#b]\n  ---\n  message: |2\n    a\n    b\n" },
+		{ "a\nb", "fail", REPORT_TAP, "not ok 1 - t [a\\#b]\n  ---\n  message: |2\n    a\n    b\n" },
 		{ "x", "fail", REPORT_TAP, "at: {file: 'it''s, 5%.yaml', line: 3}" },
-		{ "no # tun", "skip", REPORT_TAP, "\nok 1 - t[a\\#b] # SKIP no \\# tun\n" },
+		{ "no # tun", "skip", REPORT_TAP, "\nok 1 - t [a\\#b] # SKIP no \\# tun\n" },
 		{ "5%\nb", "fail", REPORT_GITHUB,
-			"::error file=it's%2C 5%25.yaml,line=3,title=t[a#b]::5%25%0Ab\n" },
+			"::error file=it's%2C 5%25.yaml,line=3,title=t [a#b]::5%25%0Ab\n" },
 		{ "no tun", "skip", REPORT_GITHUB, "::notice file=" },
 	};
 	(void)state;
@@ -201,9 +201,9 @@ static void test_skipped(void **state)
 		enum report_kind kind;
 		const char *want;
 	} rows[] = {
-		{ REPORT_NOTES, "skipped, no p: a, d[v]\nskipped, todo: later " },
-		{ REPORT_TAP, "\n# skipped, no p: a, d[v]\n# skipped, todo: later " },
-		{ REPORT_SUMMARY, "\n\nSkipped:\n\n- no p: a, d[v]\n- todo: later " },
+		{ REPORT_NOTES, "skipped, no p: a, d [v]\nskipped, todo: later " },
+		{ REPORT_TAP, "\n# skipped, no p: a, d [v]\n# skipped, todo: later " },
+		{ REPORT_SUMMARY, "\n\nSkipped:\n\n- no p: a, d [v]\n- todo: later " },
 		{ REPORT_JUNIT, " tests=\"6\" failures=\"0\" errors=\"0\" skipped=\"5\">" },
 	};
 	(void)state;

@@ -73,6 +73,14 @@ static void test_steps(void **state)
 		       "5000-6000, drop]}}\nnodes:\n  a: {at: home}\n  b: {at: internet}\nsteps:\n"
 		       "  - run: {at: a, argv: [ping, -c1, -W1, '{b.ip}'], exit: 1, within: 5s}\n",
 			EXIT_PASS, "every router probed" },
+		/* Whoever has the address behind that of a far pool is as near as he is. */
+		{ HEAD "regions: {eu: {us: 300ms}, us: {}}\nrouters:\n  q: {nat: {pool: 2}, ip: "
+		       "203.0.113.50, "
+		       "region: eu}\nnodes:\n  a: {at: internet, region: us}\n  c: {at: internet, ip: "
+		       "203.0.113.51, region: us}\nsteps:\n  - run: {at: a, argv: [ping, -c3, -i0.05, "
+		       "'{c.ip}'], "
+		       "matches: 'min/avg/max/mdev = [0-9]?[0-9][.]', within: 5s}\n",
+			EXIT_PASS, "as expected" },
 		/* An address of IPv6 stands in brackets before a port. */
 		{ HEAD "ipv6: true\nrouters:\n  six: {nat: none, offers: ipv6}\nservices:\n  stun: {run: "
 		       "stun, at: "

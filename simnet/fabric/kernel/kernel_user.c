@@ -47,7 +47,7 @@ static int add_far_router(const struct scenario *s, struct user_far *f, int rout
 	const struct scn_router *r = &s->routers[router];
 	int err = 0;
 	for (uint32_t i = 0; i < (r->nat ? r->model.pool : 1) && !err; i++) {
-		struct addr ip = addr_v4(addr_v4_get(&r->wan) + i);
+		struct addr ip = topology_pool(r, i);
 		err = add_far_host(s, f, &ip, us);
 	}
 	for (int lan = 0; lan < (int)s->n_routers && !err; lan++) {

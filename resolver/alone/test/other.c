@@ -12,6 +12,7 @@
 #include "resolver/message.h"
 #include "resolver/present.h"
 #include <arpa/inet.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -80,7 +81,11 @@ bool other_ask(unsigned port, const char *name, const char *type, char out[stati
 	assert_int_equal(connect(fd, (const struct sockaddr *)&to, sizeof(to)), 0);
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
 	size_t len = dns_ask_write(q, &m);
-	ssize_t got = send(fd, q, len, 0) == (ssize_t)len ? recv(fd, a, sizeof(a), 0) : -1;
+	ssize_t got = -1;
+	if (send(fd, q, len, 0) == (ssize_t)len)
+		do
+			got = recv(fd, a, sizeof(a), 0);
+		while (got < 0 && errno == EINTR); /* it was stopped for a moment */
 	close(fd);
 	if (got >= DNS_HEADER) {
 		memset(a + 8, 0, 4);

@@ -299,7 +299,7 @@ static int complain_all(const struct options *o, struct buf *all, const struct e
 		snprintf(one, sizeof(one), "%.*s", (int)n, line);
 		(void)cli_complain(o, CONTROL_FAILED, one);
 	}
-	buf_wipe(all); /* secrets may stand in it */
+	buf_free(all);
 	return CONTROL_FAILED;
 }
 
@@ -313,7 +313,7 @@ static int run_configtest(const struct options *o, const char **words, int n, st
 	struct control_config c;
 	(void)words;
 	(void)n;
-	struct buf all = { 0 };
+	struct buf all = { .secret = true }; /* what is wrong is told as it stands */
 	if (config_read_all(o->config, &c, &all, eb))
 		return complain_all(o, &all, eb);
 	struct settings *s = settings_read(&c, NULL, NULL, NULL, eb);

@@ -329,6 +329,8 @@ void relays_map_set(struct relays *r, const struct ctl_derp_map *m)
 	struct arena arena = { 0 };
 	struct ctl_derp_map *copy = ctl_derp_map_copy(&arena, m);
 	if (!copy || !make_room(r, r->n_regions + copy->n_regions)) {
+		log_warn("relays: memory is short for the map's %zu regions; those of before stay",
+			m->n_regions);
 		arena_free(&arena);
 		return;
 	}

@@ -79,7 +79,7 @@ static void flush_one(struct local_captures *l, struct capture *c)
 	struct buf held = c->held;
 	c->held = (struct buf) { 0 };
 	int err = held.len ? http_reply_chunk(conn, buf_data(&held), held.len) : 0;
-	buf_free(&held);
+	buf_wipe(&held);
 	if (err) {
 		http_server_close(conn, false);
 	} else if (whole) {

@@ -5,6 +5,7 @@
 #include "mesh/base/fuzz/trouble.h"
 #include "mesh/base/log.h"
 #include "resolver/block.h"
+#include "resolver/flight.h"
 #include "resolver/report.h"
 #include "resolver/report_api.h"
 #include "resolver/report_text.h"
@@ -16,11 +17,12 @@
 
 enum {
 	CLIENTS = 256,
-	SENT_MAX = 4096,
 	END_MS = 60000,
 	DAYS_MS = 2 * 86400 * 1000,
 	INPUT_MAX = 512,
-	CROWD = 1100
+	CROWD = 1100,
+	SENT_MAX = ATTEMPTS_MAX * (CROWD + INPUT_MAX),
+	PLACES = 1 << 16
 };
 
 struct sent {
@@ -36,8 +38,9 @@ struct world {
 	bool gone[CLIENTS];
 	uint32_t lists;
 	bool lists_to_come, crowded;
-	size_t n_sent, first_open; /* all before that are over */
+	size_t n_sent;
 	struct sent sent[SENT_MAX];
+	uint16_t places[PLACES]; /* by id: place_of */
 };
 
 static bool may_have(void *arg, uint64_t client)
@@ -78,6 +81,15 @@ static void told(void *arg, const struct resolver_told *t)
 	must(resolver_source_text(t->source)[0] && t->name->len && !t->name->b[t->name->len - 1]);
 }
 
+/* Where it stands which one has this id, or will: the number of it, from 1. */
+static uint16_t *place_of(struct world *w, uint64_t id)
+{
+	size_t at = (size_t)(id * 0x9e3779b97f4a7c15 >> 48);
+	while (w->places[at] && w->sent[w->places[at] - 1].id != id)
+		at = (at + 1) % PLACES;
+	return &w->places[at];
+}
+
 static void upstream_send(
 	void *arg, uint64_t id, const struct resolver_target *to, const uint8_t *msg, size_t len)
 {
@@ -88,20 +100,14 @@ static void upstream_send(
 	struct sent *s = &w->sent[w->n_sent++];
 	*s = (struct sent) { .id = id, .open = true, .len = len };
 	memcpy(s->msg, msg, len);
+	*place_of(w, id) = (uint16_t)w->n_sent;
 }
 
-/* The newest and the oldest end first. */
 static struct sent *sent_find(struct world *w, uint64_t id)
 {
-	while (w->first_open < w->n_sent && !w->sent[w->first_open].open)
-		w->first_open++;
-	for (size_t i = w->n_sent, k = w->first_open; i-- > w->first_open; k++) {
-		if (w->sent[i].id == id)
-			return &w->sent[i];
-		if (w->sent[k].id == id)
-			return &w->sent[k];
-	}
-	abort();
+	uint16_t nth = *place_of(w, id);
+	must(nth);
+	return &w->sent[nth - 1];
 }
 
 static void upstream_done(void *arg, uint64_t id)
@@ -579,7 +585,8 @@ static void reset(struct world *w)
 	if (w->lists_to_come)
 		block_give(w);
 	w->now_ms += DAYS_MS;
-	w->n_sent = w->first_open = 0;
+	w->n_sent = 0;
+	memset(w->places, 0, sizeof(w->places));
 	w->crowded = false;
 	memset(w->gone, 0, sizeof(w->gone));
 	configure(w, 1);

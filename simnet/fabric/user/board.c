@@ -218,9 +218,7 @@ void board_forget(struct board *b, uint64_t now_ns)
 			link_forget(&s->down);
 		}
 		if (s->router)
-			router_forget_flows(s->router);
-		if (s->router && router_nat(s->router))
-			nat_forget(router_nat(s->router), false, now_ns);
+			router_forget(s->router, false, now_ns);
 	}
 	decision_forget(&b->log);
 	b->log.start_ns = now_ns;
@@ -492,10 +490,8 @@ void board_set_idle(struct board *b, int port, bool idle, uint64_t now_ns)
 {
 	struct span *s = span_of(b, port);
 	s->idle = idle;
-	if (!idle)
-		return;
-	router_forget_flows(s->router);
-	nat_forget(router_nat(s->router), false, now_ns);
+	if (idle)
+		router_forget(s->router, false, now_ns);
 }
 
 /* Pieces of a packet have one way, whether they have ports or not. */

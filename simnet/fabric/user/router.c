@@ -109,6 +109,26 @@ bool router_set_ways(struct router *r, const struct router_way *ways, size_t n_w
 	return true;
 }
 
+static void forget_flows(struct router *r)
+{
+	firewall_forget(r->firewall);
+	nat_flows_fini(&r->v6);
+	nat_flows_init(&r->v6);
+}
+
+void router_forget(struct router *r, bool reborn, uint64_t now_ns)
+{
+	forget_flows(r);
+	if (r->nat)
+		nat_forget(r->nat, reborn, now_ns);
+}
+
+void router_become(struct router *r, const struct nat_model *m, uint64_t now_ns)
+{
+	forget_flows(r);
+	nat_become(r->nat, m, now_ns);
+}
+
 bool router_move(struct router *r, const struct router_foot *wan, const struct router_way *ways,
 	size_t n_ways, uint64_t now_ns)
 {
@@ -122,7 +142,7 @@ bool router_move(struct router *r, const struct router_foot *wan, const struct r
 	table_init(&r->neighbours[ROUTER_WAN], sizeof(struct addr), 0);
 	for (size_t i = 0; i < PENDING_MAX; i++)
 		r->pending[i].used &= r->pending[i].side != ROUTER_WAN;
-	router_forget_flows(r);
+	forget_flows(r);
 	if (r->nat)
 		nat_move(r->nat, &wan->v4, now_ns);
 	return true;
@@ -154,13 +174,6 @@ void router_set_maps(struct router *r, const struct router_maps *m)
 void router_lift_firewall(struct router *r, bool lifted)
 {
 	r->lifted = lifted;
-}
-
-void router_forget_flows(struct router *r)
-{
-	firewall_forget(r->firewall);
-	nat_flows_fini(&r->v6);
-	nat_flows_init(&r->v6);
 }
 
 void router_block_udp(struct router *r, const char *why)

@@ -77,8 +77,10 @@ void router_block_udp(struct router *r, const char *why);
 /* Other rules of its firewall; false: it has none. l as in firewall_become. */
 bool router_set_firewall(struct router *r, const struct firewall_lines *l);
 void router_lift_firewall(struct router *r, bool lifted);
-/* Its firewalls know no flow any more. Who has its NAT forget calls it too: one table holds both in real routers. */
-void router_forget_flows(struct router *r);
+/* Its firewalls and its NAT know no flow any more: one table holds both in real routers. reborn as in nat_forget. */
+void router_forget(struct router *r, bool reborn, uint64_t now_ns);
+/* Translates by another model from here on, and has forgotten all. It has a NAT. */
+void router_become(struct router *r, const struct nat_model *m, uint64_t now_ns);
 struct nat *router_nat(struct router *r); /* NULL: it only routes */
 
 #endif

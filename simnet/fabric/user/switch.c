@@ -236,16 +236,12 @@ static void obey(struct switch_box *x, const struct order *o, struct answer *a)
 	case ORDER_LINK: a->err = board_set_link(x->board, o->port, &o->model) ? 0 : -ENOENT; break;
 	case ORDER_UDP: router_block_udp(board_router(x->board, o->port), o->why); break;
 	case ORDER_RESET:
-		if (!(r = board_router(x->board, o->port)) || !router_nat(r))
-			break;
-		router_forget_flows(r);
-		nat_forget(router_nat(r), true, now);
+		if ((r = board_router(x->board, o->port)) && router_nat(r))
+			router_forget(r, true, now);
 		break;
 	case ORDER_NAT:
-		if (!(r = board_router(x->board, o->port)) || !router_nat(r))
-			break;
-		router_forget_flows(r);
-		nat_become(router_nat(r), &o->nat, now);
+		if ((r = board_router(x->board, o->port)) && router_nat(r))
+			router_become(r, &o->nat, now);
 		break;
 	case ORDER_FIREWALL:
 		if (!(r = board_router(x->board, o->port)) || !router_set_firewall(r, o->lines))

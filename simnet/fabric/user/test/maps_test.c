@@ -228,7 +228,7 @@ static void test_forgets_six(void **state)
 	bench_init(&t, &m);
 	assert_int_equal(enter(&t, LAN_PORT, &out), WAN_PORT);
 	assert_int_equal(enter(&t, WAN_PORT, &in), LAN_PORT);
-	router_forget_flows(t.r);
+	router_forget(t.r, false, t.now);
 	assert_int_equal(enter(&t, WAN_PORT, &in), -1);
 	board_free(t.b);
 }

@@ -93,9 +93,7 @@ static void test_pins(void **state)
 	struct world_node a;
 	char key[128];
 	size_t seen = 0;
-	world_alpha_open(&a, w, key);
-	world_node_ask_map(&a, true, NULL);
-	world_node_next(&a, &seen);
+	world_alpha_follow(&a, w, key, &seen);
 	world_api_key(w, "{}", key);
 	json_t *v = world_ask(w, key, "POST", DNS "nameservers", "{\"dns\":[" PINNED "]}");
 	assert_int_equal(w->status, 200);
@@ -153,9 +151,7 @@ static void test_order(void **state)
 	struct world_node a;
 	char key[128];
 	size_t seen = 0;
-	world_alpha_open(&a, w, key);
-	world_node_ask_map(&a, true, NULL);
-	world_node_next(&a, &seen);
+	world_alpha_follow(&a, w, key, &seen);
 	world_api_key(w, "{}", key);
 	for (size_t i = 0; i < ARRAY_LEN(bodies); i++) {
 		json_decref(world_ask(w, key, "POST", DNS "configuration", bodies[i]));

@@ -81,9 +81,7 @@ static void test_exit_servers(void **state)
 	struct world_node a;
 	char key[128];
 	size_t seen = 0;
-	world_alpha_open(&a, w, key);
-	world_node_ask_map(&a, true, NULL);
-	world_node_next(&a, &seen);
+	world_alpha_follow(&a, w, key, &seen);
 	make_key(w, key);
 	json_decref(world_ask(w, key, "POST", TAILNET "/dns/nameservers",
 		"{\"dns\":[{\"server\":\"https://dns.test/q\",\"addresses\":[\"192.0.2.7\"],\"pins\":[\"" PIN

@@ -419,6 +419,13 @@ const struct ctl_map_response *world_node_next(struct world_node *c, size_t *see
 	return &c->messages[(*seen)++];
 }
 
+void world_alpha_follow(struct world_node *c, struct world *w, char key[static 128], size_t *seen)
+{
+	world_alpha_open(c, w, key);
+	world_node_ask_map(c, true, NULL);
+	(void)world_node_next(c, seen);
+}
+
 void world_restart_with(struct world *w, const char *policy)
 {
 	char path[256], text[2048] = "";

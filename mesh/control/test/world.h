@@ -74,6 +74,8 @@ json_t *world_admin(struct world *w, const char *target, const char *body);
 void world_node_ask_map(struct world_node *c, bool stream, const char *endpoint);
 /* alpha, a machine of alice's, joined by a key of hers. */
 void world_alpha_open(struct world_node *c, struct world *w, char key[static 128]);
+/* And follows the map: its first is seen, and what comes next is news. */
+void world_alpha_follow(struct world_node *c, struct world *w, char key[static 128], size_t *seen);
 void world_node_close(struct world_node *c);
 void world_node_connect(struct world_node *c);
 void world_node_join(struct world_node *c, const char *key, const char *hostname);

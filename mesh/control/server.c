@@ -38,23 +38,29 @@ static void give_memory_back(struct server *s)
 	(void)malloc_trim(0);
 }
 
+static void tick_at(struct server *s, int64_t at_ms, int64_t now_ms)
+{
+	int64_t delay = at_ms > now_ms + TICK_MAX_MS ? TICK_MAX_MS : at_ms - now_ms;
+	delay = delay > 0 ? delay : 1;
+	s->tick_at_ms = now_ms + delay;
+	loop_timer_set(s->tick, (uint64_t)delay);
+}
+
 void server_tick(void *arg)
 {
 	struct server *s = arg;
 	give_memory_back(s);
-	int64_t now = clock_unix_ms(), next = registry_tick(&s->reg, now);
-	int64_t delay = next == INT64_MAX || next - now > TICK_MAX_MS ? TICK_MAX_MS : next - now;
-	loop_timer_set(s->tick, delay > 0 ? (uint64_t)delay : 1);
+	const int64_t now = clock_unix_ms();
+	tick_at(s, registry_tick(&s->reg, now), now);
 }
 
 static void node_online(void *arg, int64_t node, bool online)
 {
 	struct server *s = arg;
-	registry_online_set(&s->reg, node, online, clock_unix_ms());
-	if (online)
-		give_memory_back(s); /* counts */
-	else
-		server_tick(s); /* an ephemeral node may have a deadline now */
+	const int64_t now = clock_unix_ms(), due = registry_online_set(&s->reg, node, online, now);
+	give_memory_back(s); /* counts, where it is one more */
+	if (due < s->tick_at_ms)
+		tick_at(s, due, now);
 }
 
 static void save_due(void *arg)

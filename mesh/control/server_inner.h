@@ -34,6 +34,7 @@ struct server {
 	struct machine_private noise_private;
 	struct machine_key noise_public;
 	struct loop_timer *tick, *stop, *save, *records;
+	int64_t tick_at_ms;	  /* Unix: when tick is set for */
 	struct stat records_seen; /* of the file of DNS records, as it was read last */
 	struct loop_signal *hup, *term, *intr;
 	size_t most_streams; /* there were since memory was last given back */

@@ -177,15 +177,16 @@ const struct member *registry_map_received(struct registry *r, const struct ctl_
 	return fleet_by_key(&r->fleet, &rq->node);
 }
 
-void registry_online_set(struct registry *r, int64_t node, bool online, int64_t now_ms)
+int64_t registry_online_set(struct registry *r, int64_t node, bool online, int64_t now_ms)
 {
 	const struct member *m = fleet_by_id(&r->fleet, node);
 	if (!m || m->online == online)
-		return;
+		return INT64_MAX;
 	struct member draft = *m;
 	draft.online = online;
 	draft.last_seen_ms = now_ms;
 	registry_publish_unsaved(r, &draft, NEWS_LITTLE);
+	return draft.ephemeral && !online ? now_ms + (int64_t)r->c.ephemeral_ms : INT64_MAX;
 }
 
 /* --- time --- */
@@ -199,9 +200,11 @@ static int64_t earlier(int64_t a, int64_t b)
 static void look_at_expiry(struct registry *r, const struct member *m, int64_t now_ms)
 {
 	struct errbuf eb = { 0 };
+	if (member_is_expired(m, now_ms) == m->expired)
+		return;
 	struct member draft = *m;
-	draft.expired = member_is_expired(m, now_ms);
-	if (draft.expired != m->expired && registry_publish(r, &draft, NEWS_IDENTITY, &eb))
+	draft.expired = !m->expired;
+	if (registry_publish(r, &draft, NEWS_IDENTITY, &eb))
 		log_error("%s", eb.text);
 }
 

@@ -151,7 +151,8 @@ void registry_refusal(const struct registry_result *res, struct arena *a, struct
 /* Facts from a map request. Returns the node, or NULL: unknown node key, or not from that machine. */
 const struct member *registry_map_received(struct registry *r, const struct ctl_map_request *rq,
 	const struct machine_key *machine, int64_t now_ms);
-void registry_online_set(struct registry *r, int64_t node, bool online, int64_t now_ms);
+/* Returns by when registry_tick is to be called for it, INT64_MAX = no need. */
+int64_t registry_online_set(struct registry *r, int64_t node, bool online, int64_t now_ms);
 /* A node that could carry a network for another does not answer, or does again: who carries is decided anew. */
 void registry_silent_set(struct registry *r, int64_t node, bool silent);
 /* Nodes that could carry a network which others could carry too, added to *out. */

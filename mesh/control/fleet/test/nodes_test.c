@@ -139,10 +139,14 @@ static void test_time(void **state)
 	unsigned before = x->identity;
 	assert_int_equal(registry_tick(&x->r, NOW + 30000), NOW + 60000);
 	assert_int_equal(x->identity, before + 1);
-	registry_online_set(&x->r, 2, true, NOW + 40000);
+	assert_int_equal(registry_online_set(&x->r, 2, true, NOW + 40000), INT64_MAX);
 	assert_int_equal(registry_tick(&x->r, NOW + 70000), INT64_MAX);
 	assert_int_equal(x->r.fleet.n, 2);
-	registry_online_set(&x->r, 2, false, NOW + 80000);
+	assert_int_equal(registry_online_set(&x->r, 2, false, NOW + 80000), NOW + 140000);
+	assert_int_equal(registry_online_set(&x->r, 2, false, NOW + 80000), INT64_MAX); /* no news */
+	assert_int_equal(registry_online_set(&x->r, 1, true, NOW + 80000), INT64_MAX);
+	assert_int_equal(
+		registry_online_set(&x->r, 1, false, NOW + 80000), INT64_MAX); /* it stays for ever */
 	assert_int_equal(registry_tick(&x->r, NOW + 80000), NOW + 140000);
 	/* the server was away for long, the node perhaps not at all */
 	registry_close(&x->r);

@@ -22,6 +22,7 @@ struct map_stream {
 	struct h2_stream *stream; /* NULL: away */
 	struct view view;
 	struct loop_timer *timer; /* keep-alive while it streams, grace while it is away */
+	uint64_t sent_ms;	  /* it was last told of anything */
 	bool zstd;
 	uint16_t cap;
 };
@@ -55,11 +56,13 @@ static void queue_join(struct map_stream *m)
 
 /* --- states --- */
 
+/* For one that was last told at sent_ms. */
 static void set_keepalive(struct map_stream *m)
 {
 	uint16_t spread;
 	random_system.fill(random_system.arg, &spread, sizeof(spread));
-	loop_timer_set(m->timer, KEEPALIVE_MIN_MS + spread % KEEPALIVE_SPREAD_MS);
+	loop_timer_set(m->timer,
+		m->sent_ms + KEEPALIVE_MIN_MS + spread % KEEPALIVE_SPREAD_MS - loop_now_ms(m->in->loop));
 }
 
 enum stream_end {
@@ -115,8 +118,7 @@ static struct view_context context(struct map_stream *m)
 static void send_frame(struct map_stream *m, const struct buf *frame)
 {
 	if (frame && !h2_respond_chunk(m->stream, buf_data(frame), frame->len)) {
-		if (m->stream) /* or it was lost in there */
-			set_keepalive(m);
+		m->sent_ms = loop_now_ms(m->in->loop);
 		return;
 	}
 	log_warn("node %lld: cannot be told of changes (it does not read, or memory is short): stream closed",
@@ -254,8 +256,12 @@ static void timer_fired(void *arg)
 	const struct streams_ops ops = m->in->ops;
 	const int64_t node = m->node;
 	if (m->stream) {
-		send_message(m,
-			&(struct ctl_map_response) { .keep_alive = true, .control_time_ms = FLEET_NO_TIME });
+		/* The timer is not set with each message: where many are told, that is dear. */
+		if (m->sent_ms + KEEPALIVE_MIN_MS <= loop_now_ms(m->in->loop))
+			send_message(m, &(struct ctl_map_response) {
+						.keep_alive = true, .control_time_ms = FLEET_NO_TIME });
+		if (m->stream) /* or it was lost in there */
+			set_keepalive(m);
 		return;
 	}
 	forget(m);
@@ -297,6 +303,8 @@ void streams_accept(struct streams *s, struct h2_stream *stream, const struct me
 	s->ops.online(s->ops.arg, m->node, true);
 	if (m->stream) /* or it was lost in there */
 		send_whole(m);
+	if (m->stream)
+		set_keepalive(m);
 }
 
 void streams_changed(struct streams *s, const struct member *old, const struct member *now, bool identity)

@@ -328,6 +328,17 @@ static void test_keepalive(void **state)
 	assert_told(x, 2);
 	settle(x);
 	assert_told(x, 2);
+	/* Any other message counts as one. */
+	trouble_pass_ms(KEEPALIVE_MOST_MS / 2);
+	change(x);
+	settle(x);
+	assert_told(x, 3);
+	trouble_pass_ms(KEEPALIVE_MOST_MS / 2 + 10000);
+	settle(x);
+	assert_told(x, 3);
+	trouble_pass_ms(KEEPALIVE_MOST_MS / 2 - 10000);
+	settle(x);
+	assert_told(x, 4);
 }
 
 /* The newest stream is the node's, and begins with all there is. */

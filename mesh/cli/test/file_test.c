@@ -274,6 +274,7 @@ static void test_interrupted(void **state)
 	if (!child) {
 		char words[][8] = { "ropewalk", "file", "get" }, dir[64];
 		struct cli cl = { .loop = loop_new(), .socket = socket, .out = stdout, .err = stderr };
+		signal(SIGINT, SIG_DFL); /* ignored in what a script starts beside it */
 		if (read(to_child[0], dir, sizeof(dir)) == sizeof(dir) &&
 			read(to_child[0], socket, sizeof(socket)) == sizeof(socket))
 			(void)cli_run(&cl, 4, (char *[]) { words[0], words[1], words[2], dir, NULL });
@@ -286,7 +287,7 @@ static void test_interrupted(void **state)
 	assert_int_equal(write(to_child[1], socket, sizeof(socket)), sizeof(socket));
 	for (uint64_t began_ms = clock_now_ms(); !strstr(fake_api_requests(p.api), "GET " API "files/a.txt");
 		usleep(1000))
-		assert_true(clock_now_ms() - began_ms < 30000);
+		assert_true(clock_now_ms() - began_ms < 60000);
 	int how;
 	assert_int_equal(kill(child, SIGINT), 0);
 	assert_int_equal(waitpid(child, &how, 0), child);

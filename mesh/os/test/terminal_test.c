@@ -7,6 +7,7 @@
 
 #include "mesh/os/prompt.h"
 #include "mesh/os/terminal.h"
+#include "mesh/os/tied.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -16,7 +17,7 @@
 #include <termios.h>
 #include <unistd.h>
 
-enum { WAIT_S = 20, UNCHANGED = 100, LEFT_BEHIND, OTHER_END, NO_TERMINAL };
+enum { WAIT_S = 60, UNCHANGED = 100, LEFT_BEHIND, OTHER_END, NO_TERMINAL };
 
 static void set_mode(enum terminal_mode mode)
 {
@@ -50,7 +51,8 @@ static int in_session(enum terminal_mode mode, int signo)
 	if (slave < 0 || dup2(slave, STDIN_FILENO) < 0 || dup2(slave, STDERR_FILENO) < 0 ||
 		tcgetattr(STDIN_FILENO, &before))
 		return NO_TERMINAL;
-	pid_t pid = fork();
+	signal(signo, SIG_DFL); /* who starts this beside a script may have it ignored */
+	pid_t pid = fork_tied();
 	if (pid == 0)
 		set_mode(mode);
 	do {

@@ -34,6 +34,14 @@ struct exchange *exchange_open(const struct exchange_options *o, struct errbuf *
 	return x;
 }
 
+static void failures_free(struct failure **all)
+{
+	for (struct failure *f; (f = *all);) {
+		*all = f->next;
+		free(f);
+	}
+}
+
 void exchange_close(struct exchange *x)
 {
 	size_t at = 0;
@@ -44,10 +52,8 @@ void exchange_close(struct exchange *x)
 		table_remove(&x->questions, &id);
 		q->by->free(q);
 	}
-	for (struct failure *f; (f = x->failures);) {
-		x->failures = f->next;
-		free(f);
-	}
+	failures_free(&x->failures);
+	failures_free(&x->telling);
 	for (size_t i = 0; i < ARRAY_LEN(transports); i++)
 		transports[i]->close(x);
 	table_fini(&x->questions);
@@ -88,18 +94,24 @@ void exchange_send(
 		exchange_fail_later(x, id, code);
 }
 
-void exchange_done(struct exchange *x, uint64_t id)
+static void failure_drop(struct failure **at, uint64_t id)
 {
-	struct question *q = table_remove(&x->questions, &id);
-	if (q)
-		q->by->free(q);
-	for (struct failure **at = &x->failures, *f; (f = *at);) /* nobody waits for it any more */
+	for (struct failure *f; (f = *at);)
 		if (f->id == id) {
 			*at = f->next;
 			free(f);
 		} else {
 			at = &f->next;
 		}
+}
+
+void exchange_done(struct exchange *x, uint64_t id)
+{
+	struct question *q = table_remove(&x->questions, &id);
+	if (q)
+		q->by->free(q);
+	failure_drop(&x->failures, id); /* nobody waits for it any more */
+	failure_drop(&x->telling, id);
 }
 
 void exchange_fail(struct exchange *x, uint64_t id, int code)
@@ -122,10 +134,12 @@ void exchange_settle(struct exchange *x)
 		if (transports[i]->flush)
 			transports[i]->flush(x);
 	x->unsettled = false; /* before anybody is told, who may ask again */
-	for (struct failure *f; (f = x->failures);) {
+	x->telling = x->failures;
+	x->failures = NULL; /* what fails of that is for the next time: this one ends */
+	for (struct failure *f; (f = x->telling);) {
 		uint64_t id = f->id;
 		int code = f->code;
-		x->failures = f->next;
+		x->telling = f->next;
 		free(f);
 		x->o.failed(x->o.arg, id, code);
 	}

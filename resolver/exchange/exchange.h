@@ -55,6 +55,7 @@ void exchange_send(
 	struct exchange *x, uint64_t id, const struct exchange_to *to, const uint8_t *msg, size_t len);
 void exchange_done(struct exchange *x, uint64_t id); /* of an id that is not out: nothing */
 bool exchange_is_settled(const struct exchange *x);
+/* Tells what has failed so far, each once; what fails of what is asked meanwhile is for the next call. Not from `failed`. */
 void exchange_settle(struct exchange *x);
 /* The network changed: connections that are kept for the next question may be dead without a word. */
 void exchange_forget(struct exchange *x);

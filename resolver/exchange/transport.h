@@ -39,7 +39,8 @@ struct exchange {
 	struct exchange_options o;
 	struct table questions;
 	size_t questions_max;
-	struct failure *failures; /* still to be told */
+	struct failure *failures; /* to be told by the next exchange_settle */
+	struct failure *telling;  /* what is left to tell of one that is under way */
 	bool unsettled;		  /* since exchange_settle something was sent, or failed */
 	struct udp_sockets *udp;
 	struct pool *pool;

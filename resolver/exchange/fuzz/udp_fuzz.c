@@ -75,7 +75,7 @@ static void react(struct world *w, uint64_t id)
 {
 	if (w->told & 1)
 		give_up(w, (unsigned)(id + 1) % IDS);
-	if (w->told & 2 && !w->refuses) /* it would be told for ever */
+	if (w->told & 2)
 		ask(w, (unsigned)(id + 2) % IDS, (unsigned)id, false);
 }
 

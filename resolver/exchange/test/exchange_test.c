@@ -243,11 +243,58 @@ static void test_failed_and_given_up(void **state)
 	assert_int_equal(f->asker.code, ERR_REFUSED);
 }
 
+/* Who asks again at once for what cannot be sent, as often as he is told. */
+struct insistent {
+	struct exchange *x;
+	unsigned told;
+};
+
+static void insist(void *arg, uint64_t id, int code)
+{
+	const struct exchange_to nobody = { .by = EXCHANGE_VALIDATED };
+	struct insistent *i = arg;
+	uint8_t msg[40] = { 0 };
+	assert_int_equal(code, ERR_REFUSED);
+	assert_int_not_equal(id, 2);
+	assert_true(++i->told < 100);
+	exchange_send(i->x, 3 + i->told, &nobody, msg, sizeof(msg));
+	exchange_done(i->x, 2); /* and gives up another that was to be told */
+}
+
+static void not_received(void *arg, uint64_t id, const uint8_t *msg, size_t len)
+{
+	(void)arg, (void)id, (void)msg, (void)len;
+	fail();
+}
+
+/* What fails of what is asked while failures are told is told the next time: each call ends. */
+static void test_asked_again_at_once(void **state)
+{
+	const struct exchange_to nobody = { .by = EXCHANGE_VALIDATED };
+	struct fixture *f = *state;
+	struct insistent i = { .told = 0 };
+	struct errbuf eb;
+	uint8_t msg[40] = { 0 };
+	struct exchange_options o = { .loop = f->asker.loop, .rnd = &random_system, .arg = &i };
+	o.received = not_received;
+	o.failed = insist;
+	i.x = exchange_open(&o, &eb);
+	assert_non_null(i.x);
+	for (uint64_t id = 1; id <= 3; id++)
+		exchange_send(i.x, id, &nobody, msg, sizeof(msg));
+	for (unsigned told = 2; told <= 6; told += 2) { /* 3 and 1, then what was asked for each */
+		exchange_settle(i.x);
+		assert_int_equal(i.told, told);
+		assert_false(exchange_is_settled(i.x));
+	}
+	exchange_close(i.x);
+}
+
 int main(void)
 {
 #define CASE(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 	const struct CMUnitTest tests[] = { CASE(test_shared), CASE(test_closed_and_asked_again),
 		CASE(test_closed_always), CASE(test_given_up), CASE(test_nobody_there),
-		CASE(test_failed_and_given_up) };
+		CASE(test_failed_and_given_up), CASE(test_asked_again_at_once) };
 	return key_setup() ? cmocka_run_group_tests(tests, NULL, NULL) : 1;
 }

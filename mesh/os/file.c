@@ -52,6 +52,11 @@ int file_read(const char *path, size_t cap, struct buf *out, struct errbuf *eb)
 	return err;
 }
 
+bool file_is_shortage(int code)
+{
+	return code == -EMFILE || code == -ENFILE || code == -ENOMEM;
+}
+
 const char *file_open_to_all(const char *path, bool secret)
 {
 	struct stat st;

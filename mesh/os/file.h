@@ -9,6 +9,8 @@
 /* Appends the file to out; larger than cap is ERR_TOO_LARGE. 0 or a negative code with a sentence: then out is as it was, and
  * one that was empty holds no memory. */
 int file_read(const char *path, size_t cap, struct buf *out, struct errbuf *eb);
+/* Such a code is not about the file: the machine has no descriptor or memory left to read it by. */
+bool file_is_shortage(int code);
 /* What is wrong with the rights of a file that an admin wrote, as words to stand behind its name: every user of the machine
  * may write it or, secret, read it. NULL: nothing, or there is no such file. */
 const char *file_open_to_all(const char *path, bool secret);

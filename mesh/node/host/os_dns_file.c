@@ -60,12 +60,6 @@ static bool is_text(const struct buf *b, const char *text, bool whole)
 	return (whole ? b->len == n : b->len >= n) && memcmp(buf_data(b), text, n) == 0;
 }
 
-/* The machine has no descriptor or memory left to read by: what the file says is not known, rather than nothing. */
-static bool is_shortage(int err)
-{
-	return err == -EMFILE || err == -ENFILE || err == -ENOMEM;
-}
-
 static bool same_text(const struct buf *a, const struct buf *b)
 {
 	return a->len == b->len && (!a->len || memcmp(buf_data(a), buf_data(b), a->len) == 0);
@@ -123,14 +117,14 @@ static void own_parse(struct os_dns_file *d)
 }
 
 /* Into base: what the machine itself says. A dangling link and a missing file say nothing; a backup that was
- * removed is no word of the machine at all. */
+ * removed is no word of the machine at all, and what cannot be read for want of descriptors is not known, rather than nothing. */
 static void read_base(struct os_dns_file *d, const char *from)
 {
 	struct buf now = { 0 };
 	int err = d->kept[0] ? file_read(d->kept, RESOLV_MAX, &now, NULL) : -ENOENT;
 	if (err)
 		err = file_read(from, RESOLV_MAX, &now, NULL);
-	if (!is_shortage(err) && (err != -ENOENT || from != d->backup || has_backup(d))) {
+	if (!file_is_shortage(err) && (err != -ENOENT || from != d->backup || has_backup(d))) {
 		buf_free(&d->base);
 		if (!err && !is_text(&now, NO_FILE, true)) {
 			d->base = now;
@@ -147,7 +141,7 @@ static int keep_own(struct os_dns_file *d, struct errbuf *eb)
 	int err = file_read(d->path, RESOLV_MAX, &now, eb);
 	/* A node's text is never the machine's own: what is kept already is. */
 	bool by_node = !err && is_text(&now, RESOLV_CONF_MARK, false) && has_backup(d);
-	if (!by_node && !is_shortage(err)) {
+	if (!by_node && !file_is_shortage(err)) {
 		unlink(d->backup);
 		/* what somebody wrote through our link is a text, not that link */
 		if (!is_our_link(d) && link(d->path, d->backup) == 0)
@@ -167,7 +161,7 @@ static bool backup_says_none(const struct os_dns_file *d)
 	char text[sizeof(NO_FILE)];
 	int fd = open(d->backup, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
-		return is_shortage(-errno) && !d->base.len;
+		return file_is_shortage(-errno) && !d->base.len;
 	ssize_t n = read(fd, text, sizeof(text));
 	close(fd);
 	return n == (ssize_t)strlen(NO_FILE) && memcmp(text, NO_FILE, strlen(NO_FILE)) == 0;
@@ -275,7 +269,7 @@ static bool is_ours(struct os_dns_file *d, bool written, bool *there)
 	int err = file_read(d->path, RESOLV_MAX, &now, NULL);
 	bool same = is_text(&now, d->ours, true);
 	buf_free(&now);
-	return same || is_shortage(err);
+	return same || file_is_shortage(err);
 }
 
 static bool is_empty(const char *path)

@@ -1,6 +1,7 @@
 /* It keeps a file for each interface, the text that it was told, and makes resolv.conf of them. One run of it at a
  * time: what is wanted meanwhile is told when that has ended. Whether it did as it was told is seen in resolv.conf,
- * which somebody's resolvconf.conf may give another content (name_servers=127.0.0.1). Once it has refused, it is asked again
+ * which somebody's resolvconf.conf may give another content (name_servers=127.0.0.1); where that cannot be read, it is not known, and
+ * looked at again. Once it has refused, it is asked again
  * when what it goes by changes (that file, what interfaces say), and after a while in any case: the next one is twice as long. */
 #include "mesh/node/host/os_dns_openresolv.h"
 #include "mesh/base/log.h"
@@ -23,6 +24,7 @@ enum {
 	TEXT_MAX = 64 * 1024,
 	BURST = 3,
 	AGAIN_MS = 10000,
+	UNREAD_MS = 1000,
 	WAIT_MOST_MS = 3600 * 1000
 };
 #define SETTINGS "resolvconf.conf" /* beside resolv.conf */
@@ -43,6 +45,8 @@ struct os_dns_openresolv {
 	char refused[160];
 	uint64_t first_ms, wait_ms; /* wait_ms: of the last refusal; 0: it is as told */
 	struct loop_timer *again;
+	bool confirmed;		   /* what it was told last is in force */
+	struct loop_timer *unread; /* set: whether that is so could not be read */
 };
 
 /* --- what others say --- */
@@ -53,11 +57,11 @@ static bool is_ours(const struct buf *text)
 	return text->len >= n && memcmp(buf_data(text), RESOLV_CONF_MARK, n) == 0;
 }
 
-static bool read_interface(const struct os_dns_openresolv *d, const char *name, struct buf *out)
+static int read_interface(const struct os_dns_openresolv *d, const char *name, struct buf *out)
 {
 	char path[PATH_MAX];
 	snprintf(path, sizeof(path), "%s/%s", d->folder, name);
-	return name[0] != '.' && file_read(path, TEXT_MAX, out, NULL) == 0;
+	return name[0] == '.' ? -ENOENT : file_read(path, TEXT_MAX, out, NULL);
 }
 
 static void own_add(struct resolv_conf *own, const struct buf *text)
@@ -72,23 +76,26 @@ static void own_add(struct resolv_conf *own, const struct buf *text)
 		memcpy(own->options, one.options, sizeof(own->options));
 }
 
+/* No descriptor is left: what they say is not known, rather than nothing. */
 static void read_own(struct os_dns_openresolv *d)
 {
 	struct dirent **v = NULL;
+	struct resolv_conf own;
 	int n = scandir(d->folder, &v, NULL, alphasort);
-	if (n < 0 &&
-		errno != ENOENT) /* no descriptor is left: what they say is not known, rather than nothing */
-		return;
-	memset(&d->own, 0, sizeof(d->own));
+	bool known = n >= 0 || errno == ENOENT;
+	memset(&own, 0, sizeof(own)); /* the bytes between as well: it is compared */
 	for (int i = 0; i < n; i++) {
 		struct buf text = { 0 };
-		if (i < INTERFACES_MAX && read_interface(d, v[i]->d_name, &text) && text.len &&
-			!is_ours(&text))
-			own_add(&d->own, &text);
+		int err = i < INTERFACES_MAX ? read_interface(d, v[i]->d_name, &text) : -ENOENT;
+		known = known && !file_is_shortage(err);
+		if (!err && text.len && !is_ours(&text))
+			own_add(&own, &text);
 		buf_free(&text);
 		free(v[i]);
 	}
 	free(v);
+	if (known)
+		memcpy(&d->own, &own, sizeof(own));
 }
 
 /* It may be asked again; not for every change of one who changes all the time. */
@@ -131,15 +138,22 @@ size_t os_dns_openresolv_base(const struct os_dns_openresolv *d, struct endpoint
 
 static bool tell(struct os_dns_openresolv *d);
 
-/* Is our nameserver the one that programs ask? */
-static bool is_in_force(const struct os_dns_openresolv *d)
+/* Whom programs ask. */
+enum asked { ASKED_OTHERS, ASKED_US, ASKED_UNKNOWN };
+
+/* A file that is there and cannot be read (no descriptor is left, no right) may name anybody. */
+static enum asked who_is_asked(const struct os_dns_openresolv *d)
 {
 	struct buf text = { 0 };
 	struct resolv_conf c = { 0 };
-	if (file_read(d->path, TEXT_MAX, &text, NULL) == 0 && text.len)
+	int err = file_read(d->path, TEXT_MAX, &text, NULL);
+	bool known = !err || err == -ENOENT || err == -ENOTDIR || err == -ELOOP || err == ERR_TOO_LARGE;
+	if (!err && text.len)
 		resolv_conf_parse((const char *)buf_data(&text), text.len, &c);
 	buf_free(&text);
-	return c.n_nameservers && addr_equal(&c.nameservers[0].ip, &d->nameserver);
+	if (!known)
+		return ASKED_UNKNOWN;
+	return c.n_nameservers && addr_equal(&c.nameservers[0].ip, &d->nameserver) ? ASKED_US : ASKED_OTHERS;
 }
 
 static void take_back(struct os_dns_openresolv *d, const char *dev)
@@ -161,6 +175,7 @@ static void give_up(struct os_dns_openresolv *d, const char *why)
 		take_back(d, d->dev);
 	free(d->want);
 	d->want = NULL;
+	loop_timer_clear(d->unread);
 	d->wait_ms = d->wait_ms ? longer : d->first_ms;
 	loop_timer_set(d->again, d->wait_ms);
 }
@@ -180,6 +195,27 @@ static void insist(struct os_dns_openresolv *d)
 		d->changed(d->arg);
 }
 
+/* Nothing runs. Did it do as it was told? */
+static void check(struct os_dns_openresolv *d)
+{
+	switch (who_is_asked(d)) {
+	case ASKED_OTHERS: insist(d); break;
+	case ASKED_UNKNOWN: loop_timer_set(d->unread, UNREAD_MS); break;
+	case ASKED_US:
+		d->wait_ms = 0;
+		if (!d->confirmed)
+			log_info("openresolv names the mesh's resolver");
+		d->confirmed = true;
+	}
+}
+
+static void check_again(void *arg)
+{
+	struct os_dns_openresolv *d = arg;
+	if (d->told && !d->run)
+		check(d);
+}
+
 static void has_run(void *arg, int code, const char *why)
 {
 	struct os_dns_openresolv *d = arg;
@@ -189,11 +225,8 @@ static void has_run(void *arg, int code, const char *why)
 	} else if (d->want && strcmp(d->want, d->told) != 0) {
 		if (!tell(d))
 			d->changed(d->arg);
-	} else if (!is_in_force(d)) {
-		insist(d);
 	} else {
-		d->wait_ms = 0;
-		log_info("openresolv names the mesh's resolver");
+		check(d);
 	}
 }
 
@@ -204,6 +237,7 @@ static bool tell(struct os_dns_openresolv *d)
 	const char *const update[] = { "resolvconf", "-u", NULL };
 	struct errbuf eb = { 0 };
 	bool known = d->told && strcmp(d->told, d->want) == 0;
+	d->confirmed = false;
 	if (!known) {
 		free(d->told);
 		d->told = strdup(d->want);
@@ -222,8 +256,8 @@ static void look(struct os_dns_openresolv *d, bool settings)
 {
 	bool others = os_dns_openresolv_base_changed(d);
 	bool anew = settings && forgive(d);
-	if (d->told && !d->run && !is_in_force(d))
-		insist(d);
+	if (d->told && !d->run)
+		check(d);
 	if (others || anew)
 		d->changed(d->arg);
 }
@@ -288,11 +322,12 @@ struct os_dns_openresolv *os_dns_openresolv_open(
 		.watch_fd = -1,
 		.first_ms = places->ask_again_ms };
 	d->again = loop_timer_new(l, wait_over, d);
-	if (d->again) {
+	d->unread = loop_timer_new(l, check_again, d);
+	if (d->again && d->unread) {
 		read_own(d);
 		return d;
 	}
-	free(d);
+	os_dns_openresolv_close(d);
 	return NULL;
 }
 
@@ -301,6 +336,8 @@ void os_dns_openresolv_restore(struct os_dns_openresolv *d)
 	stop_watch(d);
 	child_cancel(d->run);
 	d->run = NULL;
+	if (d->unread)
+		loop_timer_clear(d->unread);
 	if (d->told)
 		take_back(d, d->dev);
 	free(d->want);
@@ -313,6 +350,7 @@ void os_dns_openresolv_close(struct os_dns_openresolv *d)
 		return;
 	os_dns_openresolv_restore(d);
 	loop_timer_free(d->again);
+	loop_timer_free(d->unread);
 	free(d);
 }
 
@@ -322,7 +360,7 @@ void os_dns_openresolv_recover(struct os_dns_openresolv *d)
 	int n = scandir(d->folder, &v, NULL, alphasort);
 	for (int i = 0; i < n; i++) {
 		struct buf text = { 0 };
-		if (read_interface(d, v[i]->d_name, &text) && is_ours(&text)) {
+		if (read_interface(d, v[i]->d_name, &text) == 0 && is_ours(&text)) {
 			log_info("taking back what openresolv was told of %s before a crash", v[i]->d_name);
 			take_back(d, v[i]->d_name);
 		}

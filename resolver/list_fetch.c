@@ -49,16 +49,32 @@ struct list_fetch {
 	struct url at;	    /* where it is now */
 	struct buf body;
 	bool too_long;	     /* or memory was short */
+	bool has;	     /* the file is there, and came from this URL */
 	char etag[ETAG_MAX]; /* of what is in the body, "" = none */
 	/* the thread's while `work` is */
 	uint64_t names;
 	struct errbuf eb;
 };
 
-static char *etag_path(const struct list_fetch *f, char *out, size_t cap)
+enum { BESIDE_MAX = 4096 };
+static const char etag[] = "etag", from_url[] = "url";
+
+/* What is known of the file, in one beside it. */
+static char *beside(const struct list_fetch *f, const char *what, char out[static BESIDE_MAX])
 {
-	snprintf(out, cap, "%s.etag", f->o.path);
+	snprintf(out, BESIDE_MAX, "%s.%s", f->o.path, what);
 	return out;
+}
+
+/* One that came from another URL, before a change of the configuration, serves until this one's is there. */
+static bool is_from_here(const struct list_fetch *f)
+{
+	char path[BESIDE_MAX];
+	struct buf b = { 0 };
+	bool same = file_read(beside(f, from_url, path), strlen(f->o.url), &b, NULL) == 0 &&
+		    b.len == strlen(f->o.url) && memcmp(buf_data(&b), f->o.url, b.len) == 0;
+	buf_free(&b);
+	return same;
 }
 
 /* ---- when ---- */
@@ -93,7 +109,7 @@ static void body_write(void *arg)
 	struct list_fetch *f = arg;
 	struct block_list_ops ops = { name_count, &f->names };
 	struct block_list *l = malloc(sizeof(*l));
-	char path[4096];
+	char path[BESIDE_MAX];
 	f->names = 0;
 	f->eb.code = l ? 0 : err_say(&f->eb, -ENOMEM, "out of memory");
 	if (l) {
@@ -104,9 +120,10 @@ static void body_write(void *arg)
 	free(l);
 	if (!f->eb.code && f->names < NAMES_MIN)
 		err_say(&f->eb, ERR_MALFORMED, "what came has no names in it");
-	if (!f->eb.code && !file_write_atomic(f->o.path, 0644, buf_data(&f->body), f->body.len, &f->eb))
-		(void)file_write_atomic(
-			etag_path(f, path, sizeof(path)), 0644, f->etag, strlen(f->etag), &f->eb);
+	/* A URL may have a password in it. */
+	if (!f->eb.code && !file_write_atomic(f->o.path, 0644, buf_data(&f->body), f->body.len, &f->eb) &&
+		!file_write_atomic(beside(f, etag, path), 0644, f->etag, strlen(f->etag), &f->eb))
+		(void)file_write_atomic(beside(f, from_url, path), 0600, f->o.url, strlen(f->o.url), &f->eb);
 }
 
 static void body_written(void *arg)
@@ -118,6 +135,7 @@ static void body_written(void *arg)
 		return;
 	}
 	log_info("the list %s: %" PRIu64 " names from %s", f->o.name, f->names, f->o.url);
+	f->has = true;
 	wait_for_next(f);
 	f->o.changed(f->o.arg);
 }
@@ -147,7 +165,7 @@ static void answered(void *arg, const struct http_head *head, const uint8_t *bod
 {
 	struct list_fetch *f = arg;
 	char why[64];
-	const char *etag = http_header(head, "ETag");
+	const char *tag = http_header(head, "ETag");
 	(void)body, (void)len;
 	f->client = NULL;
 	if (head->status == 304) {
@@ -160,7 +178,7 @@ static void answered(void *arg, const struct http_head *head, const uint8_t *bod
 	} else if (f->too_long) {
 		wait_for_retry(f, "it is longer than 64 MiB, or memory is short");
 	} else {
-		snprintf(f->etag, sizeof(f->etag), "%s", etag && strlen(etag) < ETAG_MAX ? etag : "");
+		snprintf(f->etag, sizeof(f->etag), "%s", tag && strlen(tag) < ETAG_MAX ? tag : "");
 		f->work = work_start(f->o.loop, body_write, body_written, f);
 		if (!f->work)
 			wait_for_retry(f, "out of memory");
@@ -183,12 +201,12 @@ static void ask_failed(void *arg, int code, const char *why)
 /* The ETag of the file, as a header line. */
 static const char *known_header(const struct list_fetch *f, char *out, size_t cap)
 {
-	char path[4096];
+	char path[BESIDE_MAX];
 	struct buf b = { 0 };
 	struct stat st;
 	out[0] = 0;
-	if (stat(f->o.path, &st) == 0 &&
-		file_read(etag_path(f, path, sizeof(path)), ETAG_MAX, &b, NULL) == 0 && b.len &&
+	if (f->has && stat(f->o.path, &st) == 0 &&
+		file_read(beside(f, etag, path), ETAG_MAX, &b, NULL) == 0 && b.len &&
 		!memchr(buf_data(&b), '\n', b.len) && !memchr(buf_data(&b), '\r', b.len))
 		snprintf(out, cap, "If-None-Match: %s\r\n", buf_cstr(&b));
 	buf_free(&b);
@@ -288,15 +306,15 @@ struct list_fetch *list_fetch_start(const struct list_fetch_options *o, struct e
 	f->o.name = arena_strdup(&f->arena, o->name);
 	f->o.url = arena_strdup(&f->arena, o->url);
 	f->o.path = arena_strdup(&f->arena, o->path);
-	bool there = stat(o->path, &st) == 0;
-	f->retry_ms = o->retry_ms ? o->retry_ms : there ? RETRY_MS : RETRY_FIRST_MS;
 	f->timer = loop_timer_new(o->loop, timer_due, f);
 	if (f->arena.failed || !f->timer) {
 		err_say(eb, -ENOMEM, "out of memory for the list %s", o->name);
 		list_fetch_stop(f);
 		return NULL;
 	}
-	int64_t age_ms = there ? clock_unix_ms() - (int64_t)st.st_mtime * 1000 : INT64_MAX;
+	f->has = stat(o->path, &st) == 0 && is_from_here(f);
+	f->retry_ms = o->retry_ms ? o->retry_ms : f->has ? RETRY_MS : RETRY_FIRST_MS;
+	int64_t age_ms = f->has ? clock_unix_ms() - (int64_t)st.st_mtime * 1000 : INT64_MAX;
 	bool is_new = age_ms >= 0 && (uint64_t)age_ms < o->every_ms;
 	loop_timer_set(f->timer, is_new ? o->every_ms - (uint64_t)age_ms : 0);
 	return f;

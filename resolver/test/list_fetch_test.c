@@ -211,6 +211,36 @@ static void test_etag(void **state)
 	list_fetch_stop(f);
 }
 
+/* Of another URL now: what the one before said stays until this one's is there, which is asked for at once and without the
+ * other's ETag; it may be the same. */
+static void test_other_url(void **state)
+{
+	(void)state;
+	site.body = "ads.example\n";
+	site.etag = "\"one\"";
+	struct list_fetch *f = start("/list");
+	until(&site.changed, 1);
+	list_fetch_stop(f);
+	site.body = "more.example\n";
+	site.asked = site.conditional = 0;
+	struct list_fetch_options o = { .loop = site.loop,
+		.name = "a",
+		.path = path,
+		.every_ms = UINT64_C(86400) * 1000,
+		.changed = changed,
+		.arg = &site };
+	char other[80];
+	snprintf(other, sizeof(other), "%s/other", url);
+	o.url = other;
+	assert_non_null(f = list_fetch_start(&o, NULL));
+	file_is("ads.example\n");
+	until(&site.changed, 2);
+	assert_int_equal(site.asked, 1);
+	assert_int_equal(site.conditional, 0);
+	file_is("more.example\n");
+	list_fetch_stop(f);
+}
+
 /* What is no list leaves the last good one where it is, and is asked for again. */
 static void test_last_good(void **state)
 {
@@ -390,7 +420,8 @@ int main(void)
 #define ONE(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 	/* The threads that look names up see /etc/hosts as it was when the first of them began. */
 	const struct CMUnitTest tests[] = { ONE(test_inward), ONE(test_inward_translated), ONE(test_etag),
-		ONE(test_last_good), ONE(test_redirects), ONE(test_six), ONE(test_wrong), ONE(test_proxied) };
+		ONE(test_other_url), ONE(test_last_good), ONE(test_redirects), ONE(test_six), ONE(test_wrong),
+		ONE(test_proxied) };
 	listen_at = addr_v4(INADDR_LOOPBACK);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -384,7 +384,7 @@ static void folder_make(const char *name)
 static void folder_empty(void)
 {
 	static const char *const files[] = { "hosts", "hosts.d/one", "hosts.d/.no", "leases", "list",
-		"store/site.list", "store/site.list.etag", "anchors" };
+		"store/site.list", "store/site.list.etag", "store/site.list.url", "anchors" };
 	char path[128];
 	for (size_t i = 0; i < ARRAY_LEN(files); i++) {
 		path_of(files[i], path);

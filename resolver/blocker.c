@@ -37,6 +37,7 @@ struct reading {
 	struct rules *rules;
 	uint64_t seed[2];
 	struct block *set; /* NULL: eb says why */
+	uint32_t missing;  /* lists that had not come by then */
 	struct errbuf eb;
 	uint64_t took_ms;
 };
@@ -52,6 +53,7 @@ struct blocker {
 	struct loop_timer *again;
 	uint64_t again_ms;
 	char trouble[320];	  /* of the last reading */
+	size_t missing;		  /* lists of `rules` that had not come at that */
 	uint32_t awake;		  /* lists whose hour it is */
 	struct loop_timer *pause; /* set: nothing is blocked until it is due */
 	uint64_t pause_until_ms;
@@ -87,6 +89,8 @@ static void reading_run(void *arg)
 {
 	struct reading *d = arg;
 	uint64_t began_ms = clock_now_ms();
+	d->missing =
+		lists_missing(&d->rules->block); /* before: one that comes meanwhile has all read again */
 	d->set = lists_read(&d->rules->block, d->seed, NULL, &d->eb);
 	d->took_ms = clock_now_ms() - began_ms;
 }
@@ -204,6 +208,7 @@ void blocker_state(const struct blocker *b, struct blocker_state *out)
 	uint64_t now_ms = loop_now_ms(b->loop);
 	*out = (struct blocker_state) { .lists = b->rules ? b->rules->block.n_lists : 0,
 		.names = b->names,
+		.missing = b->missing,
 		.pause_ms = b->rules ? b->rules->block.pause_ms : CONF_PAUSE_MS,
 		.trouble = b->trouble };
 	if (loop_timer_is_set(b->pause))
@@ -287,11 +292,32 @@ void blocker_move(struct blocker *b, struct resolver *core)
 	set_serve(b);
 }
 
+/* Not an error: why it has not come is said when it is asked for. */
+static void missing_say(struct blocker *b, const struct conf_block *c, uint32_t missing)
+{
+	const char *first = "";
+	b->missing = 0;
+	b->trouble[0] = 0;
+	for (size_t i = 0; i < c->n_lists; i++)
+		if (missing >> i & 1 && !b->missing++)
+			first = c->lists[i].name;
+	if (b->missing == 1)
+		snprintf(b->trouble, sizeof(b->trouble),
+			"the list %.100s has not come from its URL yet: names are answered without it",
+			first);
+	else if (b->missing)
+		snprintf(b->trouble, sizeof(b->trouble),
+			"the list %.100s and %zu more have not come from their URLs yet: names are answered "
+			"without "
+			"them",
+			first, b->missing - 1);
+}
+
 /* The set of d->rules serves. */
 static void reading_take(struct blocker *b, const struct reading *d)
 {
 	const struct conf_block *c = &d->rules->block;
-	b->trouble[0] = 0;
+	missing_say(b, c, d->missing);
 	b->again_ms = AGAIN_FIRST_MS;
 	if (b->rules != d->rules) {
 		d->rules->refs++;

@@ -110,6 +110,15 @@ struct block *lists_read(
 	return NULL;
 }
 
+uint32_t lists_missing(const struct conf_block *c)
+{
+	uint32_t missing = 0;
+	for (size_t i = 0; i < c->n_lists; i++)
+		if (c->lists[i].url && access(c->lists[i].file, F_OK) != 0 && errno == ENOENT)
+			missing |= UINT32_C(1) << i;
+	return missing;
+}
+
 /* ---- why ---- */
 
 struct search {

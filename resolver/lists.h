@@ -12,6 +12,8 @@ struct block;
  * read, and why. */
 struct block *lists_read(
 	const struct conf_block *c, const uint64_t seed[2], struct buf *out, struct errbuf *eb);
+/* Those that have never come from their URL, a bit for each: nothing is in them yet. */
+uint32_t lists_missing(const struct conf_block *c);
 /* Which of these lists cover the name (lower case), and by what, each a line in out; and how many. awake: those that hold
  * now; the others are named, and not counted. */
 struct lists_found {

@@ -38,6 +38,8 @@ bool numbers_metrics(const struct running *s, struct buf *out)
 	blocker_state(s->blocker, &b);
 	return report_metrics(out, s->server, loop_now_ms(s->loop)) &&
 	       report_metrics_gauge(out, "blocking_names", "Names on the lists.", b.names) &&
+	       report_metrics_gauge(out, "blocking_lists_missing",
+		       "Lists that have never come from their URL.", b.missing) &&
 	       report_metrics_gauge(
 		       out, "blocking_paused", "1: nothing is blocked just now.", b.pause_left_ms != 0);
 }

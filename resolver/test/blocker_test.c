@@ -370,11 +370,52 @@ static void test_own(void **state)
 	unlink(own);
 }
 
+/* A list that has never come from its URL blocks nothing, which is said until it is there. */
+static void test_missing(void **state)
+{
+	struct conf c;
+	struct blocker_state now;
+	char more[256], far[96];
+	(void)state;
+	write_list("new.example\n");
+	snprintf(more, sizeof(more),
+		"    - { name: far, url: \"http://127.0.0.1:1/l\" }\n"
+		"    - { name: off, allow: true, url: \"http://127.0.0.1:1/m\" }\n  store: %s\n",
+		folder);
+	conf_of(&c, more);
+	assert_int_equal(blocker_configure(blocker, &c.arena, &c.block, NULL), 0);
+	assert_true(is_blocked("new.example"));
+	assert_false(is_blocked("far.example"));
+	assert_string_equal(trouble(),
+		"the list far and 1 more have not come from their URLs yet: names are answered "
+		"without them");
+	snprintf(far, sizeof(far), "%s/off.list", folder);
+	assert_int_equal(rename(list, far), 0);
+	write_list("new.example\n");
+	blocker_reread(blocker);
+	do {
+		loop_run_once(loop);
+		blocker_state(blocker, &now);
+	} while (now.missing == 2);
+	assert_int_equal(now.missing, 1);
+	assert_string_equal(
+		now.trouble, "the list far has not come from its URL yet: names are answered without it");
+	assert_false(is_blocked("new.example")); /* by the other */
+	snprintf(more, sizeof(more), "%s/far.list", folder);
+	assert_int_equal(rename(far, more), 0);
+	conf_of(&c, "");
+	reconfigure(&c);
+	while (*trouble())
+		loop_run_once(loop);
+	assert_true(is_blocked("new.example"));
+	unlink(more);
+}
+
 int main(void)
 {
 #define ONE(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 	const struct CMUnitTest tests[] = { ONE(test_serves), ONE(test_anew), ONE(test_first_set),
 		ONE(test_first_set_elsewhere), ONE(test_short_of_memory), ONE(test_pause), ONE(test_groups),
-		ONE(test_explain), ONE(test_own) };
+		ONE(test_explain), ONE(test_own), ONE(test_missing) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

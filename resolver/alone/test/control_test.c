@@ -73,6 +73,7 @@ static void test_words(void **state)
 		{ { "servers" }, 0, "dead.example (preferred):\n  - 127.0.0.1:1 " },
 		{ { "metrics" }, 0, "\nropewalk_resolver_blocked_total 2\n" },
 		{ { "metrics" }, 0, "\nropewalk_resolver_blocking_names 1\n" },
+		{ { "metrics" }, 0, "\nropewalk_resolver_blocking_lists_missing 0\n" },
 		{ { "metrics" }, 0,
 			"ropewalk_resolver_upstream_well{route=\"dead.example\",server=\"127.0.0.1:1\"} " },
 		{ { "metrics" }, 0,

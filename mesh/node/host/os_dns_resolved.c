@@ -57,7 +57,7 @@ struct os_dns_resolved {
 	/* what is told */
 	int ifindex;
 	struct addr nameserver;
-	struct buf domains; /* each: '~' when it is no search domain, the name, NUL */
+	struct buf domains; /* each: '~', or '+' of a search domain; the name; NUL */
 	bool all;
 	char why[160];
 };
@@ -72,10 +72,9 @@ static size_t name_len(const char *name)
 	return n;
 }
 
-static bool domain_add(struct buf *b, const char *mark, const char *name)
+static bool domain_add(struct buf *b, char mark, const char *name)
 {
-	return buf_append(b, mark, strlen(mark)) && buf_append(b, name, name_len(name)) &&
-	       buf_append(b, "", 1);
+	return buf_append(b, &mark, 1) && buf_append(b, name, name_len(name)) && buf_append(b, "", 1);
 }
 
 /* A search domain leads here without more; said twice, it would be none. */
@@ -93,11 +92,11 @@ static bool domains_make(const struct os_dns_config *c, struct buf *out)
 	bool ok = true;
 	size_t n = 0;
 	for (size_t i = 0; i < c->n_search && n < DOMAINS_MAX; i++, n++)
-		ok = ok && domain_add(out, "", c->search[i]);
+		ok = ok && domain_add(out, '+', c->search[i]);
 	if (c->all)
-		ok = ok && domain_add(out, "~", ".");
+		ok = ok && domain_add(out, '~', ".");
 	for (size_t i = 0; i < c->n_match && n < DOMAINS_MAX; i++, n++)
-		ok = ok && (is_search(c, c->match[i]) || domain_add(out, "~", c->match[i]));
+		ok = ok && (is_search(c, c->match[i]) || domain_add(out, '~', c->match[i]));
 	return ok;
 }
 
@@ -227,7 +226,7 @@ static int tell_domains(struct os_dns_resolved *d)
 	err = err < 0 ? err : d->sd->message_append(m, "i", d->ifindex);
 	err = err < 0 ? err : d->sd->message_open_container(m, 'a', "(sb)");
 	for (; err >= 0 && p < end; p += strlen(p) + 1)
-		err = d->sd->message_append(m, "(sb)", p + (*p == '~'), *p == '~');
+		err = d->sd->message_append(m, "(sb)", p + 1, *p == '~');
 	err = err < 0 ? err : d->sd->message_close_container(m);
 	return call_send(d, m, err, told);
 }
@@ -312,10 +311,11 @@ static bool is_still_told(struct os_dns_resolved *d, sd_bus_message *m)
 {
 	bool v4 = addr_is_v4(&d->nameserver), there = false, other = false;
 	size_t want = v4 ? 4 : 16;
+	int more;
 	if (d->sd->message_enter_container(m, 'v', "a(iiay)") < 0 ||
 		d->sd->message_enter_container(m, 'a', "(iiay)") < 0)
 		return true; /* nothing is known */
-	while (d->sd->message_enter_container(m, 'r', "iiay") > 0) {
+	while ((more = d->sd->message_enter_container(m, 'r', "iiay")) > 0) {
 		int32_t ifindex = 0, family = 0;
 		const void *p = NULL;
 		size_t len = 0;
@@ -325,9 +325,10 @@ static bool is_still_told(struct os_dns_resolved *d, sd_bus_message *m)
 		bool same = len == want && memcmp(p, d->nameserver.b + (v4 ? 12 : 0), want) == 0;
 		there = there || (ifindex == d->ifindex && same);
 		other = other || (ifindex == d->ifindex && !same);
-		d->sd->message_exit_container(m);
+		if (d->sd->message_exit_container(m) < 0)
+			return true;
 	}
-	return there && !other;
+	return more < 0 || (there && !other);
 }
 
 static int looked(sd_bus_message *m, void *arg, sd_bus_error *unused)
@@ -450,6 +451,16 @@ static void flush_due(void *arg)
 
 /* --- the owner --- */
 
+static void resolved_free(struct os_dns_resolved *d)
+{
+	loop_timer_free(d->gone);
+	loop_timer_free(d->again);
+	loop_timer_free(d->retry);
+	loop_timer_free(d->flush);
+	buf_free(&d->domains);
+	free(d);
+}
+
 struct os_dns_resolved *os_dns_resolved_open(
 	struct loop *l, const char *bus, void (*changed)(void *arg), void *arg)
 {
@@ -463,7 +474,7 @@ struct os_dns_resolved *os_dns_resolved_open(
 	d->flush = loop_timer_new(l, flush_due, d);
 	if (d->gone && d->again && d->retry && d->flush)
 		return d;
-	os_dns_resolved_close(d);
+	resolved_free(d);
 	return NULL;
 }
 
@@ -473,12 +484,7 @@ void os_dns_resolved_close(struct os_dns_resolved *d)
 		return;
 	os_dns_resolved_restore(d);
 	disconnect(d);
-	loop_timer_free(d->gone);
-	loop_timer_free(d->again);
-	loop_timer_free(d->retry);
-	loop_timer_free(d->flush);
-	buf_free(&d->domains);
-	free(d);
+	resolved_free(d);
 }
 
 int os_dns_resolved_set(struct os_dns_resolved *d, const struct os_dns_config *c, struct errbuf *eb)
@@ -552,7 +558,7 @@ const char *os_dns_resolved_domain(const struct os_dns_resolved *d, size_t i)
 	const char *p = (const char *)buf_data(&d->domains), *end = p ? p + d->domains.len : p;
 	while (p < end && i--)
 		p += strlen(p) + 1;
-	return p < end ? p + (*p == '~') : NULL;
+	return p < end ? p + 1 : NULL;
 }
 
 bool os_dns_resolved_all(const struct os_dns_resolved *d)

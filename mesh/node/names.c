@@ -611,6 +611,11 @@ void names_forget(struct names *n)
 {
 	if (n->os_dns)
 		os_dns_restore(n->os_dns);
+	names_leave(n);
+}
+
+void names_leave(struct names *n)
+{
 	blocking_fini(&n->blocking);
 	validation_leave(&n->validation);
 	keeper_leave(n->keeper);

@@ -59,6 +59,9 @@ bool names_outside_set(struct names *n, const struct addr_set *outside);
  * in n->no_dns as well: a mesh without names is better than none. */
 int names_apply(struct names *n, struct netmap *m, const char *dev, bool expired, struct errbuf *eb);
 void names_forget(struct names *n); /* resolv.conf back, resolver closed */
+/* names_forget, but the machine goes on to ask 100.100.100.100, where nobody answers, until the next names_apply: for the
+ * moment in which the interface is made anew. */
+void names_leave(struct names *n);
 /* The host of another server is looked up as ours is, by the machine's own nameservers: it may lie below a
  * name of this mesh. "" = no more. */
 void names_trying(struct names *n, const char *host);

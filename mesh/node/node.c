@@ -1,6 +1,7 @@
 #include "mesh/node/node.h"
 #include "mesh/node/nameservers.h"
 #include "mesh/node/node_exit.h"
+#include "mesh/node/node_hold.h"
 #include "mesh/node/doors.h"
 #include "mesh/node/farewell.h"
 #include "mesh/node/key_end.h"
@@ -459,8 +460,12 @@ static void reopen(void *arg)
 	struct errbuf eb = { 0 };
 	if (!n->state.prefs.want_running)
 		return;
+	struct node_hold h = { .steps = &n->steps, .apply = &n->apply, .journal = n->journal };
+	node_hold_begin(&h);
 	bring_down(n);
-	if (bring_up(n, &eb) != 0) {
+	int err = bring_up(n, &eb);
+	node_hold_end(&h);
+	if (err) {
 		stay_down(n, &eb);
 		loop_timer_set(n->reopen, REOPEN_MS);
 	} else {
@@ -481,7 +486,22 @@ static void names_again(void *arg)
 	apply_again(&n->apply, APPLY_NAMES);
 }
 
-static void logged_out(void *arg);
+/* The server has been told, or could not be: this machine forgets in any case. */
+static void logged_out(void *arg)
+{
+	struct node *n = arg;
+	bring_down(n);
+	key_wipe(&n->state.node, sizeof(n->state.node));
+	n->state.server = n->state.prefs.server_pin = (struct machine_key) { 0 };
+	n->clock = (struct server_clock) { 0 };
+	n->state.prefs.want_running = false;
+	node_hold_exit(n);
+	n->state.login_name[0] = n->last_error[0] = 0;
+	map_cache_forget(n->map_cache);
+	keeper_forget(n->names.keeper);
+	backend_heard(&n->backend, BACKEND_LOGGED_OUT);
+	node_save(n);
+}
 
 /* In this order: what another daemon may own is touched only when it is ours. */
 static int open_all(struct node *n, struct errbuf *eb)
@@ -662,23 +682,6 @@ void node_login(struct node *n, const char *auth_key)
 	if (n->state.logged_in)
 		backend_heard(&n->backend, BACKEND_ASKED); /* the engine goes on with what there is */
 	server_link_login(n->server, auth_key, n->state.login_name[0] || n->apply.map);
-}
-
-/* The server has been told, or could not be: this machine forgets in any case. */
-static void logged_out(void *arg)
-{
-	struct node *n = arg;
-	bring_down(n);
-	key_wipe(&n->state.node, sizeof(n->state.node));
-	n->state.server = n->state.prefs.server_pin = (struct machine_key) { 0 };
-	n->clock = (struct server_clock) { 0 };
-	n->state.prefs.want_running = false;
-	node_hold_exit(n);
-	n->state.login_name[0] = n->last_error[0] = 0;
-	map_cache_forget(n->map_cache);
-	keeper_forget(n->names.keeper);
-	backend_heard(&n->backend, BACKEND_LOGGED_OUT);
-	node_save(n);
 }
 
 /* The answer comes out of the link that forgetting closes. */

@@ -183,9 +183,14 @@ static int step_names(void *arg, struct netmap *m, bool self_expired, struct err
 static void step_forget(void *arg)
 {
 	struct steps *s = arg;
-	names_forget(s->names);
+	if (s->holds)
+		names_leave(s->names);
+	else
+		names_forget(s->names);
 	nets_forget(&s->nets, s->engine);
-	if (s->engine->iface)
+	if (s->engine->iface && s->holds)
+		iface_guard_stays(s->engine->iface);
+	else if (s->engine->iface)
 		iface_apply(s->engine->iface, NULL, 0, NULL, 0, NULL);
 }
 

@@ -16,6 +16,7 @@ struct steps {
 	const struct server_clock *clock; /* borrowed */
 	void (*changed)(void *arg);	  /* apply_ops.changed */
 	void *arg;
+	bool holds; /* set by the owner: what is forgotten is there again in a moment (node_hold.h) */
 };
 struct apply_ops steps_ops(struct steps *s); /* s outlives who uses them */
 /* Of the machine is true now what was not when names were last applied; the engine is open. */

@@ -418,23 +418,43 @@ struct guard *guard_open(struct loop *l, struct nl *nl, const char *ifname, stru
 	}
 	if (g->watch)
 		loop_fd_set(g->watch, LOOP_READ);
+	if (nft_table_size(NULL, g->table, NULL) >= 0) /* what was left, of other addresses perhaps */
+		guard_move(g, GUARD_STALE);
 	return g;
+}
+
+static void table_remove_noted(const char *table, struct journal *j, bool say)
+{
+	struct errbuf eb = { 0 };
+	if (nft_table_del(table, &eb) == 0 && j)
+		journal_remove_nft(j, table);
+	else if (eb.text[0] && say)
+		log_warn("%s", eb.text);
 }
 
 static void guard_remove(struct guard *g)
 {
-	struct errbuf eb = { 0 };
 	guard_stop(g);
 	loop_timer_clear(g->next);
 	if (g->state == GUARD_OFF)
 		return;
-	if (nft_table_del(g->table, &eb) == 0 && g->journal)
-		journal_remove_nft(g->journal, g->table);
-	else if (eb.text[0] && !g->problem[0])
-		log_warn("%s", eb.text);
+	table_remove_noted(g->table, g->journal, !g->problem[0]);
 	guard_move(g, GUARD_OFF);
 	g->problem[0] = 0;
 	guard_turn(g);
+}
+
+void guard_drop(const char *ifname, struct journal *j)
+{
+	char table[GUARD_TABLE_TEXT];
+	table_remove_noted(guard_table_name(ifname, table), j, true);
+}
+
+void guard_leave(struct guard *g)
+{
+	guard_stop(g);
+	guard_move(g, GUARD_OFF); /* nothing to remove */
+	guard_close(g);
 }
 
 void guard_close(struct guard *g)

@@ -13,9 +13,12 @@
 
 struct guard;
 /* nl and journal are borrowed; the journal (NULL is fine) notes the table. Nothing is in force before
- * guard_own. */
+ * guard_own, but what guard_leave left of this interface, which it takes over. */
 struct guard *guard_open(struct loop *l, struct nl *nl, const char *ifname, struct journal *j);
 void guard_close(struct guard *g); /* removes the table; NULL is fine */
+/* Closes it, and the table stays in force while the interface is made anew: for the next guard of that name, or guard_drop. */
+void guard_leave(struct guard *g);
+void guard_drop(const char *ifname, struct journal *j);
 
 /* The next four: false where memory is short; then it is to be said again, and what is in force is what was before. */
 /* This machine's addresses of the mesh, and its resolver's: in force when this returns, so call it before

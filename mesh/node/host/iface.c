@@ -40,6 +40,7 @@ struct iface {
 	bool nets_before_own, exit_keeps_own;
 	struct net_table net_routes;
 	struct guard *guard;
+	bool guard_stays; /* when it is closed */
 	struct iface_options o;
 	int monitor_fd;
 	struct loop_fd *monitor;
@@ -435,7 +436,10 @@ void iface_close(struct iface *i)
 	loop_fd_free(i->monitor);
 	if (i->monitor_fd >= 0)
 		close(i->monitor_fd);
-	guard_close(i->guard);
+	if (i->guard_stays && i->guard)
+		guard_leave(i->guard);
+	else
+		guard_close(i->guard);
 	net_table_close(&i->net_routes);
 	free(i->nets);
 	if (i->routes.nl)
@@ -446,6 +450,11 @@ void iface_close(struct iface *i)
 	nl_close(i->nl);
 	nl_close(i->route_nl);
 	free(i);
+}
+
+void iface_guard_stays(struct iface *i)
+{
+	i->guard_stays = true;
 }
 
 size_t iface_local(struct iface *i, struct addr *out, size_t cap)

@@ -28,6 +28,7 @@ struct iface_options {
 struct iface *iface_open(struct loop *l, const struct iface_options *o, struct errbuf *eb);
 /* Rules and guard go; addresses and routes end with the TUN device. NULL is fine. */
 void iface_close(struct iface *i);
+void iface_guard_stays(struct iface *i); /* at that: guard_leave */
 
 /* Exactly these addresses (the resolver's are never chosen as a source; none: nothing is set up and guarded),
  * and routes to exactly these peers, in any order. The guard is in force before the first address is. A

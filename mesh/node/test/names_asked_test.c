@@ -33,6 +33,36 @@ static void test_own_before_fallback(void **state)
 	names_place_end(p);
 }
 
+static bool names_us(const struct names_place *p)
+{
+	struct buf b = { 0 };
+	bool yes = file_read(p->resolv, 4096, &b, NULL) == 0 && b.len &&
+		   strstr(buf_cstr(&b), "nameserver 100.100.100.100\n");
+	buf_free(&b);
+	return yes;
+}
+
+/* While the interface is made anew nobody answers, and nobody else is asked; then it goes on, or it ends. */
+static void test_left(void **state)
+{
+	struct names_place *p = names_place_make();
+	(void)state;
+	FILE *f = fopen(p->resolv, "w");
+	fputs("nameserver 127.0.0.7\n", f);
+	fclose(f);
+	names_place_use(p, "{" NODES ",\"DNSConfig\":{\"Proxied\":true}}");
+	assert_true(names_us(p));
+	names_leave(&p->n);
+	assert_true(!p->n.dns && !p->n.map && os_dns_active(p->n.os_dns) && names_us(p));
+	names_place_use(p, "{" NODES ",\"DNSConfig\":{\"Proxied\":true}}");
+	assert_int_equal(names_place_ask(p, "b.mesh.test", "A").count, 1);
+	assert_true(names_us(p));
+	names_leave(&p->n);
+	names_forget(&p->n);
+	assert_false(os_dns_active(p->n.os_dns) || names_us(p));
+	names_place_end(p);
+}
+
 /* Under an exit the machine's own nameservers, which are of the place, hear of the server's name alone; and the
  * resolver is pointed at though the map has no settings. */
 static void test_exit(void **state)
@@ -323,6 +353,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_own_before_fallback),
+		cmocka_unit_test(test_left),
 		cmocka_unit_test(test_exit),
 		cmocka_unit_test(test_exit_names),
 		cmocka_unit_test(test_site),

@@ -563,6 +563,34 @@ static void test_service(void **state)
 	close(mesh);
 }
 
+/* While the interface is made anew the table of the one before is in force, until the next guard has its own, or has none
+ * either, or there is none. */
+static void test_left(void **state)
+{
+	struct world *w = *state;
+	set_up(w->g);
+	await_element(w, "mesh4 { 100.64.0.3 }", true);
+	guard_leave(w->g);
+	lab_run(LAB_HOST, whole);
+	w->g = guard_open(w->l, w->nl, "rope0", NULL);
+	assert_non_null(w->g);
+	check_packets(w, true);
+	set_up(w->g);
+	await_element(w, "mesh4 { 100.64.0.3 }", true);
+	check_packets(w, true);
+	guard_leave(w->g);
+	w->g = guard_open(w->l, w->nl, "rope0", NULL);
+	assert_true(guard_own(w->g, NULL, 0));
+	assert_int_equal(nft_table_size(NULL, "ropewalk-rope0", NULL), -ENOENT);
+	set_up(w->g);
+	guard_leave(w->g);
+	w->g = NULL;
+	lab_run(LAB_HOST, whole);
+	guard_drop("rope0", NULL);
+	assert_int_equal(nft_table_size(NULL, "ropewalk-rope0", NULL), -ENOENT);
+	check_packets(w, false);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -579,6 +607,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_own_web, open_world, close_world),
 		cmocka_unit_test_setup_teardown(test_beside_others, open_world, close_world),
 		cmocka_unit_test_setup_teardown(test_own_questions, open_world, close_world),
+		cmocka_unit_test_setup_teardown(test_left, open_world, close_world),
 		cmocka_unit_test_setup_teardown(test_no_nft, open_world, close_world),
 	};
 	return !lab_available() ? 0 : cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,6 @@
 /* The machine's routes, rules and addresses while a node is up, after others have been at them, and after its
  * end. */
+#include "mesh/node/host/guard.h"
 #include "mesh/node/host/iface.h"
 #include "mesh/node/host/cleanup.h"
 #include "mesh/node/host/exit_hold.h"
@@ -502,6 +503,22 @@ static void test_leaves_nothing(void **state)
 	assert_true(journal_is_empty(w->j));
 }
 
+/* All of it but the guard, which is in the journal until somebody drops it. */
+static void test_guard_stays(void **state)
+{
+	struct world *w = *state;
+	struct addr peer = ip("100.64.0.2");
+	apply(w, &peer, 1);
+	iface_guard_stays(w->i);
+	iface_close(w->i);
+	w->i = NULL;
+	lab_run(LAB_HOST, "! ip rule | grep -q 525; nft list tables | grep -q ropewalk-rope0");
+	assert_false(journal_is_empty(w->j));
+	guard_drop("rope0", w->j);
+	lab_run(LAB_HOST, nothing);
+	assert_true(journal_is_empty(w->j));
+}
+
 /* Killed: another process knows from the journal what there is to undo. */
 static void test_cleanup(void **state)
 {
@@ -559,6 +576,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_refused, open_world, close_world),
 		cmocka_unit_test_setup_teardown(test_many, open_world, close_world),
 		cmocka_unit_test_setup_teardown(test_leaves_nothing, open_world, close_world),
+		cmocka_unit_test_setup_teardown(test_guard_stays, open_world, close_world),
 		cmocka_unit_test_setup_teardown(test_cleanup, open_world, close_world),
 	};
 	return !lab_available() ? 0 : cmocka_run_group_tests(tests, NULL, NULL);

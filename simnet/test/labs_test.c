@@ -33,7 +33,7 @@ static const struct command_line_file files[] = {
 			 "fcntl.ioctl(tty, termios.TIOCSCTTY, 0)\n"
 			 "signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
 			 "p = subprocess.Popen(command, stdin=tty, stdout=tty, stderr=tty,\n"
-			 "    preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))\n"
+			 "    preexec_fn=lambda: [signal.signal(s, signal.SIG_DFL) for s in (1, 2, 3, 15)])\n"
 			 "said = b''\n"
 			 "while word not in said:\n"
 			 "    said += os.read(fd, 4096)\n"

@@ -248,7 +248,6 @@ static void test_short_of_memory(void **state)
 	assert_non_null(strstr(trouble(), "the list file: open /tmp/blocker_test."));
 	assert_true(is_blocked("new.example"));
 	blocker_reread(blocker); /* what waits goes with it */
-	calloc_fails = 0;
 }
 
 /* A pause ends by itself, or by asking again; a new configuration does not end it. */

@@ -32,7 +32,7 @@ struct resolver_server *listen_lab_server(const char *name, const char *ip, uint
 void listen_lab_route(const struct endpoint *at); /* all that the server does not know goes there */
 
 void listen_lab_client(int type); /* a new one, connected: SOCK_DGRAM or SOCK_STREAM */
-/* Turns the loop until it heard `want` bytes (or the end, with want 0); fails after 8 s. */
+/* Turns the loop until it heard `want` bytes (or the end, with want 0); fails after LISTEN_LAB_LIMIT_MS. */
 void listen_lab_wait(size_t want);
 /* Of the message at this place of what it heard. */
 unsigned listen_lab_rcode(size_t at);

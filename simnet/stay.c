@@ -122,21 +122,38 @@ static void obey_all(struct run *run)
 		obey(run, o);
 }
 
+static const char *place_name(const struct scenario *s, int router)
+{
+	return router < 0 ? "internet" : s->routers[router].name;
+}
+
+/* Where all are now: steps may have moved them. */
+static void tell_places(struct lab *l)
+{
+	const struct scenario *s = l->s;
+	const size_t done = l->n_steps < s->n_steps ? l->n_steps : s->n_steps;
+	char ip[ADDR_TEXT];
+
+	for (int i = 0; i < (int)s->n_routers; i++) {
+		const struct scn_iface wan = topology_iface(s, done, (struct scn_plug) { -1, i, 0 });
+		story_say(l->story, "router-at", STORY_PLAIN, "%-16s %-16s %s, a router", s->routers[i].name,
+			addr_format(&wan.ip, ip), place_name(s, wan.network));
+	}
+	for (int i = 0; i < (int)s->n_nodes; i++) {
+		const size_t used = (size_t)topology_in_use(s, done, i);
+		const struct scn_iface f = topology_iface(s, done, (struct scn_plug) { i, -1, used });
+		const struct addr at = topology_ip(s, done, i);
+		story_say(l->story, "node", STORY_PLAIN, "%-16s %-16s %s", s->nodes[i].name,
+			addr_format(&at, ip), place_name(s, f.network));
+	}
+}
+
 void stay(struct run *run, const char *why)
 {
 	struct lab *l = &run->lab;
-	char ip[ADDR_TEXT];
 
 	l->failed = l->over = false;
-	for (size_t i = 0; i < l->s->n_routers; i++) {
-		const struct scn_router *r = &l->s->routers[i];
-		story_say(l->story, "router-at", STORY_PLAIN, "%-16s %-16s %s, a router", r->name,
-			addr_format(&r->wan, ip), r->behind < 0 ? "internet" : l->s->routers[r->behind].name);
-	}
-	for (size_t i = 0; i < l->s->n_nodes; i++)
-		story_say(l->story, "node", STORY_PLAIN, "%-16s %-16s %s", l->s->nodes[i].name,
-			addr_format(&l->s->nodes[i].ip, ip),
-			l->s->nodes[i].router < 0 ? "internet" : l->s->routers[l->s->nodes[i].router].name);
+	tell_places(l);
 	story_say(l->story, "up", STORY_EVENT,
 		"%s; 'simnet shell NODE' and 'simnet inject STEP' from another terminal, Ctrl-C ends it",
 		why);

@@ -49,7 +49,8 @@ static const char *change_text(const struct lab *l, const struct scn_step *st, c
 
 	if (c->of_uplink)
 		return uplink_text(l, st, buf, cap);
-	addr_format(&c->want.ip, ip);
+	const struct addr at = topology_ip_at(l->s, c->want.network, &c->want.ip);
+	addr_format(&at, ip);
 	if (c->for_ms)
 		snprintf(pause, sizeof(pause), " for %.1f s", step_seconds(c->for_ms));
 	if (st->kind == STEP_MOVE && c->make_first)

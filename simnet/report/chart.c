@@ -17,7 +17,7 @@ struct wire {
 };
 struct language {
 	bool (*router)(const struct scn_router *r, size_t i, struct buf *out);
-	bool (*node)(const struct scn_node *n, size_t i, struct buf *out);
+	bool (*node)(const struct scn_node *n, size_t i, const char *ip, struct buf *out);
 	bool (*wire)(const struct wire *w, struct buf *out);
 };
 
@@ -44,12 +44,15 @@ static bool put_wires(const struct language *in, const struct wire *common, cons
 
 static bool put_all(const struct scenario *s, const struct language *in, struct buf *out)
 {
+	char ip[ADDR_TEXT];
 	bool ok = true;
 
 	for (size_t i = 0; ok && i < s->n_routers; i++)
 		ok = in->router(&s->routers[i], i, out);
-	for (size_t i = 0; ok && i < s->n_nodes; i++)
-		ok = in->node(&s->nodes[i], i, out);
+	for (size_t i = 0; ok && i < s->n_nodes; i++) {
+		const struct addr at = topology_ip(s, 0, (int)i);
+		ok = in->node(&s->nodes[i], i, addr_format(&at, ip), out);
+	}
 	for (size_t i = 0; ok && i < s->n_routers; i++) {
 		const struct scn_router *r = &s->routers[i];
 		const struct wire w = { .end = 'r', .i = i, .link = r->link };
@@ -101,13 +104,12 @@ static bool mermaid_router(const struct scn_router *r, size_t i, struct buf *out
 		graph_nat(r, nat, sizeof(nat)), addr_format(&r->wan, ip), prefix_format(&r->lan_net, lan));
 }
 
-static bool mermaid_node(const struct scn_node *n, size_t i, struct buf *out)
+static bool mermaid_node(const struct scn_node *n, size_t i, const char *ip, struct buf *out)
 {
-	char ip[ADDR_TEXT];
 	const char *runs = graph_runs(n);
 
-	return buf_printf(out, "  n%zu%s%s<br/>%s%s", i, n->is_service ? "([\"" : "[\"", n->name,
-		       addr_format(&n->ip, ip), *runs ? "<br/>" : "") &&
+	return buf_printf(out, "  n%zu%s%s<br/>%s%s", i, n->is_service ? "([\"" : "[\"", n->name, ip,
+		       *runs ? "<br/>" : "") &&
 	       mermaid_escaped(out, runs) && buf_printf(out, "%s\n", n->is_service ? "\"])" : "\"]");
 }
 
@@ -163,14 +165,12 @@ static bool dot_router(const struct scn_router *r, size_t i, struct buf *out)
 		prefix_format(&r->lan_net, lan));
 }
 
-static bool dot_node(const struct scn_node *n, size_t i, struct buf *out)
+static bool dot_node(const struct scn_node *n, size_t i, const char *ip, struct buf *out)
 {
-	char ip[ADDR_TEXT];
 	const char *runs = graph_runs(n);
 
 	return buf_printf(out, "  n%zu [fillcolor=\"%s\", label=\"%s\\n%s%s", i,
-		       n->is_service ? "#ece2ff" : "#dbe9ff", n->name, addr_format(&n->ip, ip),
-		       *runs ? "\\n" : "") &&
+		       n->is_service ? "#ece2ff" : "#dbe9ff", n->name, ip, *runs ? "\\n" : "") &&
 	       dot_escaped(out, runs) && buf_printf(out, "\"];\n");
 }
 

@@ -121,9 +121,10 @@ static bool text_under(const struct scenario *s, int router, const char *indent,
 		if (n->router != router)
 			continue;
 		const char *runs = graph_runs(n);
+		const struct addr at = topology_ip(s, 0, (int)i);
 		graph_link(n->link, link, sizeof(link));
 		ok = buf_printf(out, "%s%s %-14s %-15s %s%s%s%s%s%s", indent, --left ? "├─" : "└─", n->name,
-			     addr_format(&n->ip, ip), is_what(n), *runs ? ", runs " : "", runs,
+			     addr_format(&at, ip), is_what(n), *runs ? ", runs " : "", runs,
 			     *link ? ", link " : "", link, n->n_ifaces < 2 ? "\n" : "") &&
 		     (n->n_ifaces < 2 || text_plugs(s, n, out));
 	}
@@ -235,8 +236,10 @@ static void put_card(struct svg *g, int x, int y, const char *kind, const char *
 	put(g, "</g>\n");
 }
 
-static void put_node(struct svg *g, const struct scn_node *n, int x, int y)
+static void put_node(struct svg *g, size_t i, int x, int y)
 {
+	const struct scn_node *n = &g->s->nodes[i];
+	const struct addr at = topology_ip(g->s, 0, (int)i);
 	char ip[ADDR_TEXT], what[120];
 	const char *runs = graph_runs(n);
 	snprintf(what, sizeof(what), "%.90s%s", *runs ? runs : "bare host",
@@ -244,8 +247,7 @@ static void put_node(struct svg *g, const struct scn_node *n, int x, int y)
 	if (n->n_ifaces > 1)
 		snprintf(
 			what, sizeof(what), "%.90s, %zu interfaces", *runs ? runs : "bare host", n->n_ifaces);
-	put_card(
-		g, x, y, n->is_service ? "service" : "host", n->name, what, addr_format(&n->ip, ip), n->link);
+	put_card(g, x, y, n->is_service ? "service" : "host", n->name, what, addr_format(&at, ip), n->link);
 }
 
 static void put_wire(struct svg *g, int x, int from, int to)
@@ -262,7 +264,7 @@ static void put_inside(struct svg *g, int router, int x, int y)
 	for (size_t i = 0; i < g->s->n_nodes; i++) {
 		if (g->s->nodes[i].router != router)
 			continue;
-		put_node(g, &g->s->nodes[i], x + (int)(k / HOSTS_IN_COLUMN) * (CARD_W + GAP),
+		put_node(g, i, x + (int)(k / HOSTS_IN_COLUMN) * (CARD_W + GAP),
 			y + (int)(k % HOSTS_IN_COLUMN) * (CARD_H + GAP));
 		k++;
 	}
@@ -378,7 +380,7 @@ static bool svg_write(const struct scenario *s, struct buf *out)
 		for (; i < end; x += all[i++].size.w + GAP) {
 			put_wire(&g, x + all[i].size.w / 2, y + BAR_H, y + BAR_H + WIRE);
 			if (all[i].node >= 0)
-				put_node(&g, &s->nodes[all[i].node], x, y + BAR_H + WIRE);
+				put_node(&g, (size_t)all[i].node, x, y + BAR_H + WIRE);
 			else
 				put_router(&g, all[i].router, x, y + BAR_H + WIRE);
 		}

@@ -167,6 +167,8 @@ int topology_in_use(const struct scenario *s, size_t n_steps, int node);
 /* Whether a host on the network has an address of that family. */
 bool topology_has_v4(const struct scenario *s, int network);
 bool topology_has_v6(const struct scenario *s, int network);
+/* What a host with this IPv4 address there is reached by: the address that goes with it where it has no IPv4. */
+struct addr topology_ip_at(const struct scenario *s, int network, const struct addr *v4);
 /* The router on the way up from a network by whose NAT64 its hosts reach IPv4, or -1. */
 int topology_nat64(const struct scenario *s, int network);
 /* Likewise, its address, IPv4 where it has one; and whether ip is one of the node's at any time. */

@@ -101,10 +101,15 @@ struct addr topology_ip6(const struct scenario *s, size_t n_steps, int node)
 	return topology_has_v6(s, f.network) ? topology_v6(s, f.network, &f.ip).ip : addr_any6;
 }
 
+struct addr topology_ip_at(const struct scenario *s, int network, const struct addr *v4)
+{
+	return topology_has_v4(s, network) ? *v4 : topology_v6(s, network, v4).ip;
+}
+
 struct addr topology_ip(const struct scenario *s, size_t n_steps, int node)
 {
 	struct scn_iface f = iface_in_use(s, n_steps, node);
-	return topology_has_v4(s, f.network) ? f.ip : topology_v6(s, f.network, &f.ip).ip;
+	return topology_ip_at(s, f.network, &f.ip);
 }
 
 static bool is_at(const struct scenario *s, int network, const struct addr *has, const struct addr *ip)

@@ -22,6 +22,9 @@ static const struct command_line_file files[] = {
 	{ "broken.yaml",
 		SCENARIO "broken\nnodes:\n  a: {at: internet}\n  b: {at: internet}\nsteps:\n  - cut: b.link\n"
 			 "  - ping: {from: a, to: b, within: 300ms}\n  - heal: b.link\n" },
+	{ "six.yaml", SCENARIO
+		"six\nipv6: true\nrouters: {home: {nat: home, offers: ipv6}}\nnodes:\n  a: {at: home}\n"
+		"  b: {at: internet}\nsteps:\n  - move: {at: b, to: home}\n" },
 	{ "dies.yaml", SCENARIO "dies\ntimeout: 500ms\nnodes:\n  a: {at: internet}\nsteps:\n"
 				"  - run: {at: a, argv: [sleep, '60'], within: 1m}\n" },
 	/* A command at a terminal, and keys or a signal once it has said a word: how does the terminal take keys meanwhile and
@@ -195,6 +198,19 @@ static void test_terminal(void **state)
 		"lines lines waits -15\nlines lines waits -2\n");
 }
 
+/* Addresses that are told are those that the hosts have. */
+static void test_addresses(void **state)
+{
+	(void)state;
+	command_line_needs_namespaces();
+	command_line_expect(WITH("simnet up six.yaml", "up;", "grep -o ' [ab]  .*' out | tr -s ' '"), 0,
+		" a 2a0e:5100:0:1::c0a8:10a home\n b 203.0.113.10 internet\nend 0\n");
+	command_line_expect(WITH("simnet run --keep always six.yaml", "the network stays",
+				    "grep -o ' b  .*' out | tr -s ' '; grep -c 'moves to home, by eth0 as "
+				    "2a0e:5100:0:1::c0a8:10b' out"),
+		0, " b 2a0e:5100:0:1::c0a8:10b home\n1\nend 0\n");
+}
+
 static void test_kept(void **state)
 {
 	(void)state;
@@ -242,6 +258,7 @@ int main(void)
 		cmocka_unit_test(test_shells_and_logs),
 		cmocka_unit_test(test_top),
 		cmocka_unit_test(test_terminal),
+		cmocka_unit_test(test_addresses),
 		cmocka_unit_test(test_kept),
 		cmocka_unit_test(test_step),
 	};

@@ -124,6 +124,31 @@ static void test_svg(void **state)
 	buf_free(&out);
 }
 
+/* Behind a router that offers IPv6 alone a host has no IPv4 address, and none is told. */
+static void test_six(void **state)
+{
+	static const char six[] = "simnet: 1\nname: t\nipv6: true\nrouters: {home: {nat: home, offers: "
+				  "ipv6}}\nnodes: {a: {at: home}, b: {at: internet}}\n";
+	static const enum graph_kind kinds[] = { GRAPH_TEXT, GRAPH_SVG, GRAPH_MERMAID, GRAPH_DOT };
+	struct scenario s = { 0 };
+	struct errbuf eb = { 0 };
+	char ip[ADDR_TEXT], ip6[ADDR_TEXT];
+	(void)state;
+	if (scenario_parse("t.yaml", six, sizeof(six) - 1, 0, &s, &eb))
+		fail_msg("%s", eb.text);
+	const struct addr at = topology_ip6(&s, 0, 0);
+	addr_format(&at, ip6);
+	addr_format(&s.nodes[0].ip, ip);
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+		struct buf out = { 0 };
+		assert_true(graph_write(kinds[i], &s, &out));
+		if (!strstr(buf_cstr(&out), ip6) || strstr(buf_cstr(&out), ip))
+			fail_msg("kind %zu: no '%s', or '%s', in\n%s", i, ip6, ip, buf_cstr(&out));
+		buf_free(&out);
+	}
+	scenario_free(&s);
+}
+
 /* What a link does is written where it ends; a wire that does nothing is not spoken of. */
 static void test_links(void **state)
 {
@@ -155,6 +180,7 @@ int main(void)
 		cmocka_unit_test(test_dot),
 		cmocka_unit_test(test_wires),
 		cmocka_unit_test(test_svg),
+		cmocka_unit_test(test_six),
 		cmocka_unit_test(test_links),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

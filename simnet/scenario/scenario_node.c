@@ -57,7 +57,8 @@ static const struct schema_form run_form = { .word = true, .strings = true }, wi
 			.doc = "parameters of the adapter" }, \
 		{ "count", SCHEMA_CUSTOM, .read = count_skip, .form = &count_form, .doc = COUNT_DOC }, \
 		{ "region", SCHEMA_KEEP, AT(region), .form = &ip_form, \
-			.doc = "of the internet, where it is itself on it" }, \
+			.doc = "of the internet, where it is itself on it, by one of its interfaces at " \
+			       "least" }, \
 		{ "link", SCHEMA_KEEP, AT(link), .form = &link_form, \
 			.doc = "what its link does to packets, of all its interfaces" }, \
 		{ "udp", SCHEMA_WORD, AT(udp), .words = scenario_udp_words, .def = "open", \
@@ -132,6 +133,16 @@ static int read_plugs(
 	return place_read(y, p->ip, n);
 }
 
+/* With one of its interfaces. What is wrong with them is an error of its own. */
+static bool is_on_internet(const struct scn_node *n)
+{
+	bool is = !n->n_ifaces;
+
+	for (size_t i = 0; i < n->n_ifaces; i++)
+		is |= n->ifaces[i].network < 0;
+	return is;
+}
+
 static int read_ready_of(struct yaml_reader *y, const struct yaml_value *v, struct scn_node *n)
 {
 	struct adapter_ready *r = arena_alloc(y->arena, sizeof(*r));
@@ -191,7 +202,7 @@ static int read_node(
 	errors[7] = machine_read(y, &w.machine, &n->machine);
 	errors[8] = w.firewall ? firewall_read(y, w.firewall, &n->firewall) : 0;
 	errors[6] = w.ready ? read_ready_of(y, w.ready, n) : 0;
-	errors[10] = w.region ? region_read(y, w.region, s, n->router < 0, &n->region) : 0;
+	errors[10] = w.region ? region_read(y, w.region, s, is_on_internet(n), &n->region) : 0;
 	errors[9] = w.link ? link_read(y, w.link, &n->link) : 0;
 	for (size_t i = 0; i < ARRAY_LEN(errors); i++)
 		if (errors[i])

@@ -123,6 +123,13 @@ static void test_regions(void **state)
 		const char *text, *says;
 	} rows[] = {
 		{ "regions: {eu: {us: 40ms}, us: {}}\nnodes:\n  a: {at: internet, region: us}\n", NULL },
+		{ "regions: {eu: {us: 40ms}, us: {}}\nrouters:\n  r: {nat: home}\nnodes:\n  a: {interfaces: "
+		  "{e: {at: r}, w: {at: internet}}, region: us}\n",
+			NULL },
+		{ "regions: {eu: {}}\nrouters:\n  r: {nat: home}\nnodes:\n  a: {interfaces: {e: {at: r}, "
+		  "w: {at: r}}, region: eu}\n",
+			"w.yaml:7:53: 'region' is of what is on the internet; the rest is where its router "
+			"is" },
 		{ "regions: {eu: {us: 40}, us: {}}\nnodes:\n  a: {at: internet}\n",
 			"w.yaml:3:20: 'a distance' must be a duration with its unit, as 500ms, 5s or 1m30s, "
 			"not '40'" },

@@ -225,7 +225,7 @@ bool overview_write(struct lab *l, struct buf *out)
 	for (const struct probe_stream *p = l->streams; p && ok; p = p->next)
 		if (p->path != PATH_ANY)
 			ok = buf_printf(out, "%s%s -> %s   %s%s%s\n", p == l->streams ? "\n" : "",
-				l->s->nodes[p->from].name, p->to_text, scenario_path_name(p->path),
+				l->s->nodes[p->from].name, p->to_words, scenario_path_name(p->path),
 				*p->detail ? " " : "", p->detail);
 	return ok;
 }

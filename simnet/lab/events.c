@@ -58,12 +58,12 @@ static void tell_cost(struct lab *l, const struct probe_stream *s, const struct 
 	snprintf(lost, sizeof(lost), "%llu", (unsigned long long)c.lost);
 	snprintf(gap, sizeof(gap), "%.3f", (double)c.longest_gap_ms / 1000);
 	snprintf(text, sizeof(text), "  cost of \"%.150s\": %s -> %.80s lost %s of %s, longest gap %.2f s",
-		e->name, from, s->to_text, lost, sent, (double)c.longest_gap_ms / 1000);
+		e->name, from, s->to_words, lost, sent, (double)c.longest_gap_ms / 1000);
 	struct story_item item = { .kind = "cost",
 		.mark = STORY_NOTE,
 		.text = text,
 		.keys = { "event", "from", "to", "sent", "lost", "gap" },
-		.values = { e->name, from, s->to_text, sent, lost, gap } };
+		.values = { e->name, from, s->to_words, sent, lost, gap } };
 	story_tell(l->story, &item);
 }
 

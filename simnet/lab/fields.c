@@ -44,6 +44,17 @@ static int expand_in(
 	return template_expand(text, &v, out, eb);
 }
 
+const char *fields_words(const struct fields *f, const char *text, char *buf, size_t cap)
+{
+	struct buf words = { .cap = 4096 };
+	struct errbuf eb;
+	bool known = !fields_expand(f, text, &words, &eb) && words.len;
+
+	snprintf(buf, cap, "%s", known ? buf_cstr(&words) : text);
+	buf_free(&words);
+	return buf;
+}
+
 static int with_value(const struct lookup *k, int node, const char *key, struct buf *out, struct errbuf *eb)
 {
 	const struct scn_node *n = &k->f->lab->s->nodes[node];

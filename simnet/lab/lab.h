@@ -96,6 +96,8 @@ struct fields {
 	bool checking;	       /* lint: what is captured at run time counts as there */
 };
 int fields_expand(const struct fields *f, const char *text, struct buf *out, struct errbuf *eb);
+/* For a sentence: the text as it is where it has no value. Returns buf. */
+const char *fields_words(const struct fields *f, const char *text, char *buf, size_t cap);
 /* Of a file that the node's adapter writes: always {dir}/NAME. */
 int fields_file_path(const struct fields *f, const char *text, struct buf *out, struct errbuf *eb);
 /* Into heap memory; free with fields_argv_free. 0, TEMPLATE_WAIT or negative. */
@@ -120,11 +122,13 @@ struct target target_plan(const struct lab *l, int from, const char *to);
 
 /* ---- stream.c: probes in the background, and the path they take */
 struct stream_event;
+enum { STREAM_WORDS = 256 };
 struct probe_stream {
 	struct lab *lab;
 	struct probe_stream *next;
-	int from, to; /* to -1: an address or name outside */
-	const char *to_text;
+	int from, to;		     /* to -1: an address or name outside */
+	const char *to_text;	     /* as the file says it */
+	char to_words[STREAM_WORDS]; /* what that meant when it was aimed */
 	bool underlay;
 	struct probe *probe; /* NULL: only the program's word is heard */
 	struct loop_timer *timer, *ask;
@@ -142,6 +146,9 @@ struct probe_stream {
 struct probe_stream *stream_find(const struct lab *l, const char *from, const char *to); /* NULL: none runs */
 struct probe_stream *stream_open(
 	struct lab *l, const char *from, const char *to, const struct target *t, struct errbuf *eb);
+/* Where it is aimed does not mean what it did: the name or address behind {templates} is another now. */
+bool stream_is_stale(const struct probe_stream *s);
+int stream_aim(struct probe_stream *s, const struct target *t, struct errbuf *eb);
 void stream_ask(struct probe_stream *s);   /* for its path, now */
 void stream_pause(struct probe_stream *s); /* sends no more */
 void stream_close(struct probe_stream *s);

@@ -11,6 +11,8 @@ double step_seconds(uint64_t ms);
 bool step_should_stop(const struct lab *l, struct errbuf *eb);
 /* text expanded at node (-1: nobody's). */
 int step_expand(struct lab *l, int node, const char *text, struct buf *out, struct errbuf *eb);
+/* What a text of the file means at node, for a sentence: expanded, or as it is while it has no value. Returns buf. */
+const char *step_words(struct lab *l, int node, const char *text, char *buf, size_t cap);
 /* The stream from the step's `from` to its `to`, which runs or begins; NULL with eb. */
 struct probe_stream *step_stream(
 	struct lab *l, const struct scn_step *st, uint64_t deadline, struct errbuf *eb);

@@ -172,11 +172,15 @@ static int run_once(struct lab *l, const struct scn_step *st, uint64_t left_ms, 
 
 static void tell_run_good(struct lab *l, const struct scn_step *st, uint64_t ms)
 {
-	const char *sign = st->matches ? st->matches : st->is ? st->is : "";
+	const int node = scenario_find_node(l->s, st->target);
+	char program[300], is[300];
+	const char *sign = st->matches ? st->matches
+			   : st->is    ? step_words(l, node, st->is, is, sizeof(is))
+				       : "";
 
 	story_say(l->story, "run", STORY_GOOD, "%s runs %s%s%s%s: %sas expected, after %.2f s", st->target,
-		st->argv[0], st->argv[1] ? " …" : "", *sign ? " " : "", sign, st->fails ? "it fails, " : "",
-		step_seconds(ms));
+		step_words(l, node, st->argv[0], program, sizeof(program)), st->argv[1] ? " …" : "",
+		*sign ? " " : "", sign, st->fails ? "it fails, " : "", step_seconds(ms));
 }
 
 int step_exec(struct lab *l, const struct scn_step *st, struct errbuf *eb)

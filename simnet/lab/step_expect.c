@@ -65,13 +65,13 @@ static int say_no_path(
 	if (s->path == w->want && (s->path_ms < w->start_ms || now - s->path_ms > PATH_GRACE_MS))
 		return err_say(eb, -ETIMEDOUT,
 			"%s has not said for %.1f s which path it has to %s; then it was %s", st->from,
-			step_seconds(now - s->path_ms), st->to, is);
+			step_seconds(now - s->path_ms), s->to_words, is);
 	if (s->path == w->want && w->since_ms && !flows(w))
 		return err_say(eb, -ETIMEDOUT, "%s -> %s is %s, but nothing has come back for %.1f s",
-			st->from, st->to, is,
+			st->from, s->to_words, is,
 			step_seconds(now - (s->meter.last_got_ms ? s->meter.last_got_ms : s->meter.mark_ms)));
 	return err_say(eb, -ETIMEDOUT, "%s -> %s is %s%s%s%s after %.1f s, expected %s%s%s%s", st->from,
-		st->to, is, *s->detail ? " (" : "", s->detail, *s->detail ? ")" : "",
+		s->to_words, is, *s->detail ? " (" : "", s->detail, *s->detail ? ")" : "",
 		step_seconds(now - w->start_ms), scenario_path_name(w->want), st->for_ms ? " throughout" : "",
 		*why ? ": " : "", why);
 }
@@ -98,8 +98,8 @@ static int expect_path(struct lab *l, const struct scn_step *st, struct errbuf *
 	if (!good)
 		return say_no_path(&w, st, v.why, eb);
 	story_say(l->story, "expect", STORY_GOOD, "%s -> %s is %s as expected, after %.2f s%s%s", st->from,
-		st->to, scenario_path_name(v.path), step_seconds(w.since_ms > start ? w.since_ms - start : 0),
-		*v.why ? "; " : "", v.why);
+		s->to_words, scenario_path_name(v.path),
+		step_seconds(w.since_ms > start ? w.since_ms - start : 0), *v.why ? "; " : "", v.why);
 	return 0;
 }
 
@@ -160,7 +160,7 @@ static int expect_gap(struct lab *l, const struct scn_step *st, struct errbuf *e
 	struct meter_cost c = meter_read(&s->meter, &w.window, loop_now_ms(l->loop));
 	if (!flows || c.longest_gap_ms > st->max_gap_ms || c.lost > st->max_lost)
 		return err_say(eb, ERR_REFUSED, "%s -> %s lost %llu of %llu, longest gap %.2f s%s%s",
-			st->from, st->to, (unsigned long long)c.lost, (unsigned long long)c.sent,
+			st->from, s->to_words, (unsigned long long)c.lost, (unsigned long long)c.sent,
 			step_seconds(c.longest_gap_ms), flows ? "" : ", and nothing arrives",
 			stream_trouble(s, trouble, sizeof(trouble)));
 	story_say(l->story, "expect", STORY_GOOD,

@@ -28,6 +28,13 @@ int step_expand(struct lab *l, int node, const char *text, struct buf *out, stru
 	return err == TEMPLATE_WAIT ? err_say(eb, ERR_REFUSED, "there is no value of '%s' yet", text) : err;
 }
 
+const char *step_words(struct lab *l, int node, const char *text, char *buf, size_t cap)
+{
+	struct fields f = { .lab = l, .node = node, .each_node = -1 };
+
+	return fields_words(&f, text, buf, cap);
+}
+
 /* ---- ping */
 
 struct ping_wait {
@@ -54,21 +61,25 @@ struct probe_stream *step_stream(
 	struct target t;
 	struct probe_stream *s = stream_find(l, st->from, st->to);
 
-	if (s)
+	if (s && !stream_is_stale(s))
 		return s;
 	if (target_find(l, scenario_find_node(l->s, st->from), st->to, deadline, &t, eb))
 		return NULL;
-	return stream_open(l, st->from, st->to, &t, eb);
+	if (!s)
+		return stream_open(l, st->from, st->to, &t, eb);
+	return stream_aim(s, &t, eb) ? NULL : s;
 }
 
 static int ping_must_fail(struct lab *l, const struct scn_step *st, struct errbuf *eb)
 {
 	bool runs = stream_find(l, st->from, st->to);
 	struct probe_stream *s = step_stream(l, st, 0, eb);
+	char to[STREAM_WORDS];
 
+	step_words(l, -1, st->to, to, sizeof(to));
 	if (!s && eb->code == ERR_REFUSED) {
 		story_say(l->story, "ping", STORY_GOOD, "%s cannot ping %s: the name does not resolve",
-			st->from, st->to);
+			st->from, to);
 		return 0;
 	}
 	if (!s)
@@ -81,8 +92,8 @@ static int ping_must_fail(struct lab *l, const struct scn_step *st, struct errbu
 	if (step_should_stop(l, eb))
 		return eb->code;
 	if (heard)
-		return err_say(eb, ERR_REFUSED, "%s answered %s, and must not", st->to, st->from);
-	story_say(l->story, "ping", STORY_GOOD, "%s gets no reply from %s for %.1f s", st->from, st->to,
+		return err_say(eb, ERR_REFUSED, "%s answered %s, and must not", to, st->from);
+	story_say(l->story, "ping", STORY_GOOD, "%s gets no reply from %s for %.1f s", st->from, to,
 		step_seconds(loop_now_ms(l->loop) - start));
 	return 0;
 }
@@ -121,14 +132,15 @@ static int do_ping(struct lab *l, const struct scn_step *st, struct errbuf *eb)
 	uint64_t took = loop_now_ms(l->loop) - start;
 	if (heard) {
 		story_say(l->story, "ping", STORY_GOOD, "%s pings %s: reply after %.3f s (name in %.3f s)%s",
-			st->from, st->to, step_seconds(took), step_seconds(resolved - start),
+			st->from, s->to_words, step_seconds(took), step_seconds(resolved - start),
 			path_words(s, path, sizeof(path)));
 		return 0;
 	}
 	if (s->meter.last_got_ms >= start && st->path != PATH_ANY)
-		return err_say(eb, -ETIMEDOUT, "%s reached %s, but not by %s in %.1f s%s", st->from, st->to,
-			scenario_path_name(st->path), step_seconds(took), path_words(s, path, sizeof(path)));
-	return err_say(eb, -ETIMEDOUT, "no reply from %s to %s in %.1f s%s%s", st->to, st->from,
+		return err_say(eb, -ETIMEDOUT, "%s reached %s, but not by %s in %.1f s%s", st->from,
+			s->to_words, scenario_path_name(st->path), step_seconds(took),
+			path_words(s, path, sizeof(path)));
+	return err_say(eb, -ETIMEDOUT, "no reply from %s to %s in %.1f s%s%s", s->to_words, st->from,
 		step_seconds(took), path_words(s, path, sizeof(path)),
 		stream_trouble(s, trouble, sizeof(trouble)));
 }
@@ -146,9 +158,10 @@ static int do_resolve(struct lab *l, const struct scn_step *st, struct errbuf *e
 	if (!err)
 		err = lookup_resolve(l, st, buf_cstr(&name), st->is ? buf_cstr(&want) : NULL, eb);
 	if (st->fails && !err) {
-		err = err_say(eb, ERR_REFUSED, "%s resolves %s, and must not", st->from, st->name);
+		err = err_say(eb, ERR_REFUSED, "%s resolves %s, and must not", st->from, buf_cstr(&name));
 	} else if (st->fails && (err == ERR_REFUSED || err == -ETIMEDOUT)) {
-		story_say(l->story, "resolve", STORY_GOOD, "%s does not resolve %s", st->from, st->name);
+		story_say(
+			l->story, "resolve", STORY_GOOD, "%s does not resolve %s", st->from, buf_cstr(&name));
 		err = 0;
 	}
 	buf_free(&name);

@@ -78,15 +78,15 @@ static void tell_path(const struct probe_stream *s, const char *from)
 	char text[300];
 
 	if (s->path == PATH_NONE)
-		snprintf(text, sizeof(text), "%s -> %.120s has no path", from, s->to_text);
+		snprintf(text, sizeof(text), "%s -> %.120s has no path", from, s->to_words);
 	else
-		snprintf(text, sizeof(text), "%s -> %.120s is %s (%s)", from, s->to_text,
+		snprintf(text, sizeof(text), "%s -> %.120s is %s (%s)", from, s->to_words,
 			s->path == PATH_DIRECT ? "direct" : "by relay", s->detail);
 	struct story_item item = { .kind = "path",
 		.mark = s->path == PATH_DIRECT ? STORY_GOOD : STORY_NOTE,
 		.text = text,
 		.keys = { "from", "to", "path", "detail" },
-		.values = { from, s->to_text, scenario_path_name(s->path), s->detail } };
+		.values = { from, s->to_words, scenario_path_name(s->path), s->detail } };
 	story_tell(s->lab->story, &item);
 }
 
@@ -150,6 +150,12 @@ void stream_ask(struct probe_stream *s)
 
 /* ---- life */
 
+static const char *words_of(const struct lab *l, const char *to, char words[static STREAM_WORDS])
+{
+	const struct fields f = { .lab = l, .node = -1, .each_node = -1 };
+	return fields_words(&f, to, words, STREAM_WORDS);
+}
+
 static void stream_free(struct probe_stream *s)
 {
 	job_free(s->query);
@@ -169,9 +175,26 @@ static int aim_probe(
 		.kind = kind, .to = *to, .id = s->id, .answered = probe_answered, .owner = s
 	};
 
+	struct probe *probe = probe_open(&at, &spec, eb);
+	if (!probe)
+		return eb->code ? eb->code : ERR_REFUSED;
 	probe_close(s->probe);
-	s->probe = probe_open(&at, &spec, eb);
-	return s->probe ? 0 : eb->code ? eb->code : ERR_REFUSED;
+	s->probe = probe;
+	return 0;
+}
+
+bool stream_is_stale(const struct probe_stream *s)
+{
+	char now[STREAM_WORDS];
+	return s->probe && strcmp(s->to_words, words_of(s->lab, s->to_text, now)) != 0;
+}
+
+int stream_aim(struct probe_stream *s, const struct target *t, struct errbuf *eb)
+{
+	int err = aim_probe(s, t->kind, &t->at, eb);
+	if (!err)
+		words_of(s->lab, s->to_text, s->to_words);
+	return err;
 }
 
 static int open_probe(struct probe_stream *s, const struct target *t, struct errbuf *eb)
@@ -228,6 +251,7 @@ struct probe_stream *stream_open(
 		.to_text = to,
 		.underlay = t->underlay,
 		.id = id };
+	words_of(l, to, s->to_words);
 	if (stream_start(s, t, eb)) {
 		stream_free(s);
 		return NULL;

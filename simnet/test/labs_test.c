@@ -25,6 +25,14 @@ static const struct command_line_file files[] = {
 	{ "six.yaml", SCENARIO
 		"six\nipv6: true\nrouters: {home: {nat: home, offers: ipv6}}\nnodes:\n  a: {at: home}\n"
 		"  b: {at: internet}\nsteps:\n  - move: {at: b, to: home}\n" },
+	{ "words.yaml",
+		SCENARIO "words\nnodes: {a: {at: internet}, b: {at: internet}}\nsteps:\n"
+			 "  - ping: {from: a, to: '{b.ip}'}\n  - lease: {at: b, ip: 203.0.113.77}\n"
+			 "  - ping: {from: a, to: '{b.ip}'}\n"
+			 "  - run: {at: a, argv: [echo, '{b.ip}'], is: '{b.ip}'}\n"
+			 "  - resolve: {from: a, name: '{b.name}.test', fails: true, within: 200ms}\n"
+			 "  - cut: b.link\n  - ping: {from: a, to: '{b.ip}', fails: true, within: 200ms}\n"
+			 "  - ping: {from: a, to: '{b.ip}', within: 200ms}\n" },
 	{ "dies.yaml", SCENARIO "dies\ntimeout: 500ms\nnodes:\n  a: {at: internet}\nsteps:\n"
 				"  - run: {at: a, argv: [sleep, '60'], within: 1m}\n" },
 	/* A command at a terminal, and keys or a signal once it has said a word: how does the terminal take keys meanwhile and
@@ -209,6 +217,16 @@ static void test_addresses(void **state)
 				    "grep -o ' b  .*' out | tr -s ' '; grep -c 'moves to home, by eth0 as "
 				    "2a0e:5100:0:1::c0a8:10b' out"),
 		0, " b 2a0e:5100:0:1::c0a8:10b home\n1\nend 0\n");
+	/* What stands in braces in the file is told as what it means, and meant as it is now. */
+	command_line_expect("simnet run words.yaml >words", 1, "");
+	command_line_expect("cut -c 10- words | grep -v -e seed -e built -e cost | sed 's/ after.*//; s/ for "
+			    "[0-9].*//; s/ in "
+			    "[0-9].*//' | head -n 8",
+		0,
+		"+ a pings 203.0.113.11: reply\n* b gets another address: eth0 is 203.0.113.77\n"
+		"+ a pings 203.0.113.77: reply\n+ a runs echo … 203.0.113.77: as expected,\n"
+		"+ a does not resolve b.test\n* b.link is cut\n+ a gets no reply from 203.0.113.77\n"
+		"! FAIL words  words.yaml:12: ping: no reply from 203.0.113.77 to a\n");
 }
 
 static void test_kept(void **state)

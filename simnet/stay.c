@@ -83,9 +83,10 @@ static int run_order(struct run *run, const char *text, struct buf *why)
 		events_tell(l);
 	if (err && !l->interrupted)
 		run_tell_failure(run, &eb, message, sizeof(message));
+	int code = err && l->interrupted ? EXIT_INTERRUPTED : run_exit_code(run, err, STAGE_RUN);
 	l->failed = false;
 	l->step = NULL;
-	return err ? EXIT_FAILED : EXIT_PASS;
+	return code;
 }
 
 static void obey(struct run *run, struct shell_order *o)

@@ -125,6 +125,11 @@ static void test_inject(void **state)
 				    "\"{capture.w}\"], is: y, within: 200ms}' | grep -c 'FAIL net  inject:1: "
 				    "run: it says .x., wanted'"),
 		0, "code 0\n1\nend 0\n");
+	/* What no machine can tell is no failure there. */
+	command_line_expect(WITH("env SIMNET_SLOWDOWN=3 simnet up net.yaml", "up;",
+				    "simnet inject 'run: {at: a, argv: [sleep, \"60\"], within: 200ms}' "
+				    ">/dev/null; echo code $?"),
+		0, "code 5\nend 0\n");
 	command_line_expect("simnet inject 'cut a.link'", 2, "no lab is up");
 	command_line_expect("simnet inject", 2, "inject takes steps");
 }

@@ -107,17 +107,16 @@ void run_tell_end(struct run *run, int code, const char *message, uint64_t start
 	else if (code == EXIT_FAILED)
 		snprintf(text, sizeof(text), "FAIL %s  %.1f s%s; again with -k '%s' --seed %s", name, s_took,
 			slow, name, seed);
-	else if (code == EXIT_UNSURE && !run->lab.step)
+	else if (code == EXIT_UNSURE && !run->lab.open_unix_ns)
 		snprintf(text, sizeof(text),
 			"INCONCLUSIVE %s  %.1f s%s; %.500s; again with -k '%s' --seed %s", name, s_took, slow,
 			message, name, seed);
 	else if (code == EXIT_UNSURE)
 		snprintf(text, sizeof(text),
-			"INCONCLUSIVE %s  %.1f s%s; the machine was %.1f times slower than an idle one "
-			"during "
-			"this "
-			"step; again with -k '%s' --seed %s",
-			name, s_took, slow, slowness_since(run->lab.slowness, &run->slow), name, seed);
+			"INCONCLUSIVE %s  %.1f s%s; the machine was %.1f times slower than an idle one %s; "
+			"again with -k '%s' --seed %s",
+			name, s_took, slow, slowness_since(run->lab.slowness, &run->slow),
+			run->lab.step ? "during this step" : "while its programs started", name, seed);
 	else
 		snprintf(text, sizeof(text), "%s %s  %.500s", strcmp(kind, "skip") != 0 ? "ERROR" : "SKIP",
 			name, message);

@@ -2,6 +2,8 @@
 
 #include <errno.h>
 
+enum { WAITED_MS = 500, STATUS_NOT_RUN = 126 };
+
 static void deadline_passed(void *arg)
 {
 	loop_stop(((struct lab *)arg)->loop);
@@ -96,6 +98,11 @@ struct proc_place lab_place(const struct lab *l, int host)
 }
 
 /* ---- commands, waited for */
+
+bool lab_may_have_given_up(int status, uint64_t took_ms)
+{
+	return status > 0 && status < STATUS_NOT_RUN && took_ms >= WAITED_MS;
+}
 
 struct waited {
 	bool done;

@@ -80,6 +80,10 @@ struct proc_place lab_place(const struct lab *l, int host);
 int lab_run(struct lab *l, int host, const char *const *argv, uint64_t timeout_ms, struct buf *out,
 	struct errbuf *eb);
 
+/* It ended by itself, with a failure, and not at once: it may have waited, for a time of its own that is not stretched on a slow
+ * machine. Who ends at once has not waited, and who was killed or could not be run has not judged. */
+bool lab_may_have_given_up(int status, uint64_t took_ms);
+
 struct lab_output {
 	struct buf *out, *said; /* standard output; both outputs as they came. Each may be NULL */
 };

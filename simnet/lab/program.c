@@ -48,7 +48,7 @@ const char *program_field(const struct program *p, const char *key)
 	return NULL;
 }
 
-void program_fail(struct program *p, const char *text)
+void program_fail(struct program *p, int code, const char *text)
 {
 	if (p->state == PROGRAM_FAILED)
 		return;
@@ -56,7 +56,7 @@ void program_fail(struct program *p, const char *text)
 	record_program(p->lab, p->node, "failed");
 	char line[300];
 	snprintf(line, sizeof(line), "%.299s", text);
-	err_say(&p->why, ERR_REFUSED, "%s: %s", program_node(p)->name, line);
+	err_say(&p->why, code, "%s: %s", program_node(p)->name, line);
 	if (!p->lab->failed) {
 		p->lab->failed = true;
 		p->lab->failure = p->why;
@@ -121,7 +121,7 @@ static void see_ready(struct program *p, bool err, const char *line)
 			   : r->json && root && program_first_value(root, r->json, &value);
 
 	if (hit && program_capture(p, &f, r->capture, r->n_capture, root, line))
-		program_fail(p, "its ready line lacks what the adapter wants to capture");
+		program_fail(p, ERR_REFUSED, "its ready line lacks what the adapter wants to capture");
 	else if (hit)
 		p->ready_seen = true;
 	buf_free(&value);
@@ -158,7 +158,8 @@ static void program_exited(void *owner, int status)
 	}
 	snprintf(text, sizeof(text), "the program ended %s %d%s%.180s", signo ? "by signal" : "with status",
 		signo ? signo : status, last ? "; it said: " : "", last ? last : "");
-	program_fail(p, text);
+	/* By itself: the machine has not stopped it, however slow it is. */
+	program_fail(p, ERR_REFUSED, text);
 }
 
 /* ---- the port it listens on */
@@ -298,7 +299,7 @@ static void advance(struct program *p)
 		}
 	}
 	if (go < 0)
-		program_fail(p, eb.text);
+		program_fail(p, ERR_REFUSED, eb.text);
 	else if (p->state == PROGRAM_STARTING && p->phase == PHASE_DONE)
 		become_ready(p);
 }

@@ -24,6 +24,7 @@ struct program {
 	unsigned phase;
 	size_t at, word; /* in adapter->then, and in its `each` */
 	struct job *job;
+	uint64_t job_ms; /* when it was started */
 	struct loop_timer *timer;
 	struct loop_fd *port_watch;
 	int port_fd;
@@ -56,7 +57,8 @@ void program_end_extras(struct program *p);
 enum { PROGRAM_RETRY_MS = 40 };
 const struct scn_node *program_node(const struct program *p);
 struct fields program_fields(const struct program *p);
-void program_fail(struct program *p, const char *text); /* the first time; the run fails with it */
+/* The first time; the run fails with it. code: ERR_REFUSED, or -ETIMEDOUT where it may be for want of time alone. */
+void program_fail(struct program *p, int code, const char *text);
 /* ---- program_files.c, for program.c: all anew */
 int program_write_files(struct program *p, struct errbuf *eb);
 /* ---- program_then.c, for program.c */

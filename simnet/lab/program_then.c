@@ -133,6 +133,8 @@ static void command_done(void *owner, const struct job_result *r)
 {
 	struct program *p = owner;
 	const struct adapter_command *c = &p->adapter->then[p->at];
+	bool gave_up =
+		r->timed_out || lab_may_have_given_up(r->status, loop_now_ms(p->lab->loop) - p->job_ms);
 	char buf[200];
 
 	p->job = NULL;
@@ -156,7 +158,8 @@ static void command_done(void *owner, const struct job_result *r)
 	if (c->again || (r->status == 0 && c->n_until))
 		loop_timer_set(p->timer, PROGRAM_RETRY_MS);
 	else
-		program_fail(p, p->why.text + strlen(program_node(p)->name) + 2);
+		program_fail(p, gave_up ? -ETIMEDOUT : ERR_REFUSED,
+			p->why.text + strlen(program_node(p)->name) + 2);
 }
 
 int program_start_command(struct program *p, struct errbuf *eb)
@@ -194,6 +197,7 @@ int program_start_command(struct program *p, struct errbuf *eb)
 		return err;
 	struct proc_place at = lab_place(p->lab, on);
 	at.as_user = on == p->node;
+	p->job_ms = loop_now_ms(p->lab->loop);
 	p->job = job_start(&at, (const char *const *)argv, lab_stretch_now(p->lab, COMMAND_TIMEOUT_MS),
 		command_done, p, eb);
 	fields_argv_free(argv);

@@ -9,7 +9,7 @@
 #include <string.h>
 
 /* `run`: a command on a host, what it says, and what is kept of that. */
-enum { RUN_RETRY_MS = 100, RUN_LEAST_MS = 2000, RUN_WAITED_MS = 500, STATUS_NOT_RUN = 126 };
+enum { RUN_RETRY_MS = 100, RUN_LEAST_MS = 2000 };
 
 static int keep_value(struct lab *l, const char *key, const char *text)
 {
@@ -135,13 +135,6 @@ static void keep_output(
 	fclose(f);
 }
 
-/* It ended by itself, with a failure, and not at once: it may have waited, for a time of its own that is not stretched on a slow
- * machine. Who ends at once has not waited, and who was killed or could not be run has not judged. */
-static bool may_have_given_up(int status, uint64_t took_ms)
-{
-	return status > 0 && status < STATUS_NOT_RUN && took_ms >= RUN_WAITED_MS;
-}
-
 static int run_once(struct lab *l, const struct scn_step *st, uint64_t left_ms, struct errbuf *eb)
 {
 	struct fields f = { .lab = l, .node = scenario_find_node(l->s, st->target), .each_node = -1 };
@@ -156,7 +149,7 @@ static int run_once(struct lab *l, const struct scn_step *st, uint64_t left_ms, 
 	int status = lab_run_said(l, hosts_find(l->hosts, st->target), (const char *const *)argv, left_ms,
 		&(struct lab_output) { .out = &out, .said = &said }, eb);
 	keep_output(l, st, (const char *const *)argv, status, &said);
-	l->gave_up = status != want && may_have_given_up(status, loop_now_ms(l->loop) - start);
+	l->gave_up = status != want && lab_may_have_given_up(status, loop_now_ms(l->loop) - start);
 	fields_argv_free(argv);
 	if (status < 0)
 		err = status;

@@ -70,6 +70,16 @@ static const struct command_line_file files[] = {
 	{ "beginner.yaml",
 		"adapter: 1\nname: beginner\nstart: [sleep, '60']\nthen:\n  - run: [sleep, '11']\n" },
 	{ "begins.yaml", SCENARIO "begins\nnodes:\n  a: {at: internet, run: beginner}\n" },
+	{ "waiter.yaml", "adapter: 1\nname: waiter\nstart: [sleep, '60']\nthen:\n  - run: [sleep, '60']\n" },
+	{ "waits.yaml", SCENARIO "waits\nnodes:\n  a: {at: internet, run: waiter}\n" },
+	{ "quitter.yaml", "adapter: 1\nname: quitter\nstart: [sleep, '60']\nthen:\n"
+			  "  - run: [sh, -c, 'sleep 0.7; exit 28']\n" },
+	{ "quits.yaml", SCENARIO "quits\nnodes:\n  a: {at: internet, run: quitter}\n" },
+	{ "ends.yaml",
+		SCENARIO "ends\nnodes:\n  a: {at: internet, run: [sh, -c, 'sleep 0.7; exit 3'], ready: "
+			 "{line: never}}\n" },
+	{ "silent.yaml", SCENARIO "silent\nstart-within: 500ms\nnodes:\n  a: {at: internet, run: [sleep, "
+				  "'60'], ready: {line: never}}\n" },
 	{ "gives-up.yaml", SCENARIO "gives-up\n" HOSTS
 				    "steps:\n  - run: {at: a, argv: [sh, -c, 'sleep 0.7; exit 28']}\n" },
 	{ "dies.yaml",
@@ -191,8 +201,6 @@ static void test_slow_machine(void **state)
 	command_line_expect("SIMNET_SLOWDOWN=3 simnet run nameless.yaml", 5, "INCONCLUSIVE nameless");
 	command_line_expect("SIMNET_SLOWDOWN=3 simnet run wants.yaml", 5, "INCONCLUSIVE wants  ");
 	command_line_expect("simnet run wants.yaml", 1, "FAIL wants");
-	command_line_expect("SIMNET_SLOWDOWN=3 simnet run begins.yaml", 0, "PASS begins");
-	command_line_expect("simnet run begins.yaml", 1, "'sleep' did not end in time");
 	/* A question is asked again as soon as on any machine. */
 	command_line_expect("simnet run asks.yaml", 1, "no answer from");
 	command_line_expect("SIMNET_SLOWDOWN=4 simnet run again.yaml >again", 5, "");
@@ -212,6 +220,26 @@ static void test_slow_machine(void **state)
 			    "b=\"$b $!\"; done; env -u "
 			    "SIMNET_SLOWDOWN simnet run never.yaml; c=$?; kill $b; exit $c",
 		5, "INCONCLUSIVE never");
+}
+
+/* Before the first step: what has ended by itself has failed on any machine, and what was given up for time says nothing. */
+static void test_slow_start(void **state)
+{
+	(void)state;
+	command_line_needs_namespaces();
+	command_line_expect("SIMNET_SLOWDOWN=3 simnet run begins.yaml", 0, "PASS begins");
+	command_line_expect("simnet run begins.yaml", 1, "'sleep' did not end in time");
+	command_line_expect("SIMNET_SLOWDOWN=1.5 simnet run waits.yaml >waits", 5, "");
+	command_line_expect("cat waits", 0, "FAIL waits  a: 'sleep' did not end in time");
+	command_line_expect("cat waits", 0,
+		"the machine was 1.5 times slower than an idle one while its "
+		"programs started");
+	command_line_expect("SIMNET_SLOWDOWN=3 simnet run quits.yaml", 5, "INCONCLUSIVE quits");
+	command_line_expect("simnet run quits.yaml", 1, "FAIL quits");
+	command_line_expect("SIMNET_SLOWDOWN=3 simnet run silent.yaml", 5, "INCONCLUSIVE silent");
+	command_line_expect("simnet run silent.yaml", 1, "FAIL silent");
+	command_line_expect(
+		"SIMNET_SLOWDOWN=3 simnet run ends.yaml", 1, "FAIL ends  a: the program ended with status 3");
 }
 
 /* What was inconclusive runs once more, alone: then that counts, whatever it is. */
@@ -283,6 +311,7 @@ int main(void)
 		cmocka_unit_test(test_again),
 		cmocka_unit_test(test_shards),
 		cmocka_unit_test(test_slow_machine),
+		cmocka_unit_test(test_slow_start),
 		cmocka_unit_test(test_retry_slow),
 		cmocka_unit_test(test_slow_matrix),
 		cmocka_unit_test(test_summary),

@@ -84,6 +84,21 @@ static void test_all_names(void **state)
 	machine_await(p->n.loop, IS("mail.example", "192.0.2.99"));
 }
 
+/* A search domain that begins as a route is written is one all the same. */
+static void test_tilde(void **state)
+{
+	struct place *p = *state;
+	char *json = strdup(MAP(""));
+	assert_non_null(json);
+	memcpy(strstr(json, "[\"mesh.test\"]") + 2, "~odd.test", strlen("~odd.test"));
+	place_map(p, json);
+	free(json);
+	machine_await(p->n.loop, TOLD);
+	machine_await(p->n.loop, "busctl get-property org.freedesktop.resolve1 /org/freedesktop/resolve1 "
+				 "org.freedesktop.resolve1.Manager "
+				 "Domains | grep -q '126odd[.]test\" false'"); /* as it writes the letter */
+}
+
 /* A route for the parent of the mesh's own domain. C34 */
 static void test_parent(void **state)
 {
@@ -281,6 +296,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		CASE(test_some_names),
 		CASE(test_all_names),
+		CASE(test_tilde),
 		CASE(test_parent),
 		CASE(test_renamed),
 		CASE(test_restart),

@@ -32,12 +32,17 @@ static void wrap(const char *text, int at, int indent, FILE *to)
 	fputc('\n', to);
 }
 
-static void help_line(const char *left, const char *text, FILE *to)
+/* "  NAME WORDS  text", of which what is too long for its column goes on below. */
+static void help_line(const char *name, const char *words, const char *text, FILE *to)
 {
-	if (strlen(left) > LEFT_WIDTH - 4)
-		fprintf(to, "  %s\n%*s", left, LEFT_WIDTH, "");
-	else
-		fprintf(to, "  %-*s  ", LEFT_WIDTH - 4, left);
+	int at = 2 + (int)strlen(name) + (*words ? 1 : 0), end = at + (int)strlen(words);
+	fprintf(to, "  %s%s", name, *words ? " " : "");
+	if (end <= LEFT_WIDTH - 2) {
+		fprintf(to, "%s%*s", words, LEFT_WIDTH - end, "");
+	} else {
+		wrap(words, at, at, to);
+		fprintf(to, "%*s", LEFT_WIDTH, "");
+	}
 	wrap(text, LEFT_WIDTH, LEFT_WIDTH, to);
 }
 
@@ -49,12 +54,11 @@ static bool has_letter(const struct opt_row *r)
 
 static void help_option(const struct opt_row *r, const char *help, FILE *to)
 {
-	char left[80];
+	char name[80];
 	bool letter = has_letter(r);
-	snprintf(left, sizeof(left), "%s%s%s%s%s%s%s", letter ? "-" : "", letter ? r->alias : "",
-		letter ? ", " : "", r->name[1] ? "--" : "-", r->name, r->arg ? " " : "",
-		r->arg ? r->arg : "");
-	help_line(left, help, to);
+	snprintf(name, sizeof(name), "%s%s%s%s%s", letter ? "-" : "", letter ? r->alias : "",
+		letter ? ", " : "", r->name[1] ? "--" : "-", r->name);
+	help_line(name, r->arg ? r->arg : "", help, to);
 }
 
 static void help_options(const struct opt_row *rows, FILE *to)
@@ -102,7 +106,7 @@ static void help_items(const char *title, const struct man_item *items, FILE *to
 		return;
 	fprintf(to, "\n%s:\n", title);
 	for (const struct man_item *i = items; i->name; i++)
-		help_line(i->name, i->text, to);
+		help_line(i->name, "", i->text, to);
 }
 
 void man_help(const struct man_program *p, FILE *to)
@@ -110,12 +114,8 @@ void man_help(const struct man_program *p, FILE *to)
 	fprintf(to, "%s: %s\n\nUsage: %s %s\n", p->name, p->summary, p->name, p->words ? p->words : "");
 	if (p->verbs) {
 		fputs("\nVerbs:\n", to);
-		for (const struct man_verb *const *v = p->verbs; *v; v++) {
-			char left[80];
-			snprintf(left, sizeof(left), "%s%s%s", (*v)->name, *(*v)->words ? " " : "",
-				(*v)->words);
-			help_line(left, (*v)->summary, to);
-		}
+		for (const struct man_verb *const *v = p->verbs; *v; v++)
+			help_line((*v)->name, (*v)->words, (*v)->summary, to);
 	}
 	if (p->options) {
 		fputs("\nOptions:\n", to);
@@ -129,8 +129,10 @@ void man_help(const struct man_program *p, FILE *to)
 
 void man_help_verb(const struct man_program *p, const struct man_verb *v, FILE *to)
 {
-	fprintf(to, "%s %s: %s\n\nUsage: %s %s%s%s%s\n", p->name, v->name, v->summary, p->name, v->name,
-		v->options || p->options ? " [OPTIONS]" : "", *v->words ? " " : "", v->words);
+	fprintf(to, "%s %s: %s\n\n", p->name, v->name, v->summary);
+	int at = fprintf(to, "Usage: %s %s%s%s", p->name, v->name,
+		v->options || p->options ? " [OPTIONS]" : "", *v->words ? " " : "");
+	wrap(v->words, at, at, to);
 	if (v->text) {
 		fputc('\n', to);
 		wrap(v->text, 0, 0, to);

@@ -64,6 +64,36 @@ static void test_help(void **state)
 	free(got);
 }
 
+/* However many words a verb takes, all of them are there, on lines no longer than others. */
+static void test_many_words(void **state)
+{
+	static const struct man_verb many = { "many",
+		"list | show NAME | pause [TIME|off] | forget [NAME] | remember NAME | log [on|off] | top | "
+		"the-last-of-them",
+		"do one of them", NULL, NULL };
+	static const struct man_verb *const all[] = { &many, NULL };
+	static const struct man_program p = {
+		.name = "prog", .summary = "a program", .words = "VERB", .verbs = all
+	};
+	char *text = NULL;
+	size_t len;
+	(void)state;
+	FILE *to = open_memstream(&text, &len);
+	man_help(&p, to);
+	man_help_verb(&p, &many, to);
+	fclose(to);
+	assert_string_equal(text,
+		"prog: a program\n\nUsage: prog VERB\n\nVerbs:\n"
+		"  many list | show NAME | pause [TIME|off] | forget [NAME] | remember NAME | log [on|off] "
+		"|\n"
+		"       top | the-last-of-them\n"
+		"                            do one of them\n\nprog VERB --help says more.\n"
+		"prog many: do one of them\n\n"
+		"Usage: prog many list | show NAME | pause [TIME|off] | forget [NAME] | remember NAME | log\n"
+		"                 [on|off] | top | the-last-of-them\n");
+	free(text);
+}
+
 /* A program whose verbs share their options: of one verb those that are for it. */
 static void test_shared_options(void **state)
 {
@@ -103,7 +133,7 @@ static void test_roff(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_help),
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_help), cmocka_unit_test(test_many_words),
 		cmocka_unit_test(test_shared_options), cmocka_unit_test(test_roff) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,6 @@
 #include "mesh/base/key.h"
 #include "mesh/cli/cli.h"
+#include "mesh/os/program_text.h"
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -16,10 +17,5 @@ int main(int argc, char **argv)
 	}
 	int code = cli_run(&c, argc, argv);
 	loop_free(c.loop);
-	/* A full disk or a closed pipe must not look like success. */
-	if (fflush(stdout) != 0 && code == CLI_OK) {
-		perror("ropewalk: write");
-		code = CLI_FAILED;
-	}
-	return code;
+	return program_text_end("ropewalk", code, CLI_FAILED);
 }

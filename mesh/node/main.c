@@ -282,7 +282,7 @@ int main(int argc, char **argv)
 		int err = program_text_print(&o.text, &program, NULL, RW_VERSION, &eb);
 		if (err)
 			fprintf(stderr, "ropewalkd: %s\n", eb.text);
-		return err ? EXIT_USAGE : 0;
+		return err ? EXIT_USAGE : program_text_end("ropewalkd", 0, EXIT_FAILURE);
 	}
 	if (node_check(&o, &level, &eb) != 0) {
 		fprintf(stderr, "ropewalkd: %s\n", eb.text);

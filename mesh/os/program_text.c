@@ -1,7 +1,9 @@
 #include "mesh/os/program_text.h"
 
 #include "mesh/os/completion.h"
+#include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 bool program_text_is_asked(const struct program_text *t)
 {
@@ -22,4 +24,15 @@ int program_text_print(const struct program_text *t, const struct man_program *p
 	else
 		printf("%s\n", version);
 	return 0;
+}
+
+int program_text_end(const char *program, int code, int failed)
+{
+	errno = 0;
+	if ((fflush(stdout) == 0 && !ferror(stdout)) || code != 0)
+		return code;
+	/* Why an earlier write failed is not known any more. */
+	fprintf(stderr, "%s: what it prints cannot be written%s%s\n", program, errno ? ": " : "",
+		errno ? strerror(errno) : "");
+	return failed;
 }

@@ -27,5 +27,8 @@ bool program_text_is_asked(const struct program_text *t);
 /* Prints what is asked for to standard output; help of the verb, where it is not NULL. version: the line. */
 int program_text_print(const struct program_text *t, const struct man_program *p, const struct man_verb *verb,
 	const char *version, struct errbuf *eb);
+/* The end of a command that has printed to standard output: its exit code, or failed when that was to be 0 and not all that
+ * it printed can be written, as on a full disk, which is then said. */
+int program_text_end(const char *program, int code, int failed);
 
 #endif

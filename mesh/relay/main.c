@@ -347,7 +347,7 @@ int main(int argc, char **argv)
 	if (told)
 		err = program_text_print(&o.text, &page, NULL, RW_VERSION, &eb);
 	if (told && !err)
-		return 0;
+		return program_text_end("ropewalk-relay", 0, EXIT_FAILURE);
 	if (!err && !log_level_parse(o.log_level, &level))
 		err = err_say(&eb, ERR_MALFORMED, "--log-level is error, warn, info or debug");
 	if (!err)

@@ -323,7 +323,7 @@ int main(int argc, char **argv)
 		return EXIT_USAGE;
 	}
 	if (told)
-		return code;
+		return program_text_end("ropewalk-resolver", code, EXIT_FAILURE);
 	log_setup(LOG_INFO, p.o.json);
 	sock_limit_raise(); /* questions to upstreams have many sockets */
 	if (program_text_is_asked(&p.o.text) &&
@@ -334,5 +334,7 @@ int main(int argc, char **argv)
 	if (err)
 		failure_print(&p, &eb);
 	buf_free(&p.wrong);
-	return p.said ? p.exit_code : !err ? EXIT_SUCCESS : p.exit_code ? p.exit_code : EXIT_FAILURE;
+	code = p.said ? p.exit_code : !err ? EXIT_SUCCESS : p.exit_code ? p.exit_code : EXIT_FAILURE;
+	bool serves = !program_text_is_asked(&p.o.text) && !p.o.check && !p.blocked;
+	return serves ? code : program_text_end("ropewalk-resolver", code, EXIT_FAILURE);
 }

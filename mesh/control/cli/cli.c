@@ -11,6 +11,7 @@
 #include "mesh/control/server.h"
 #include "mesh/os/completion.h"
 #include "mesh/os/file.h"
+#include "mesh/os/program_text.h"
 #include "mesh/transport/stream.h"
 #include <errno.h>
 #include <jansson.h>
@@ -452,5 +453,7 @@ int control_main(int argc, char **argv)
 		code = v ? run_verb(&o, v, about + used, n - used) : unknown_verb(&o, about, n);
 	}
 	free(words);
-	return code;
+	return v && !strcmp(v->man.name, "serve") && !texts
+		       ? code
+		       : program_text_end("ropewalk-control", code, CONTROL_FAILED);
 }

@@ -8,6 +8,7 @@
 #include "mesh/control/config/config.h"
 #include "mesh/control/config/headscale.h"
 #include "mesh/control/control.h"
+#include "mesh/os/program_text.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -644,7 +645,7 @@ int headscale_main(int argc, char **argv)
 	int used, n = find_words(argc, argv, words), code;
 	const struct verb_row *v = find_verb(words, &used);
 	if (!n)
-		return print_verbs();
+		return program_text_end("headscale", print_verbs(), CONTROL_FAILED);
 	if (!v) {
 		refuse_words(words, &eb);
 		return complain(&f, &eb);
@@ -662,5 +663,5 @@ int headscale_main(int argc, char **argv)
 	else
 		code = err || ask(v, &f, word, &eb) ? complain(&f, &eb) : CONTROL_OK;
 	free(rest);
-	return code;
+	return v->run == run_serve ? code : program_text_end("headscale", code, CONTROL_FAILED);
 }

@@ -9,6 +9,7 @@
 #include "mesh/base/err.h"
 #include "mesh/os/sock.h"
 #include "resolver/alone/test/program.h"
+#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -311,10 +312,34 @@ static void test_check(void **state)
 	program_stop(&p);
 }
 
+/* What cannot all be written, as a configuration onto a full disk, is no success. */
+static void test_full_disk(void **state)
+{
+	struct program p;
+	char path[128], out[1024];
+	int full = open("/dev/full", O_WRONLY | O_CLOEXEC);
+	(void)state;
+	assert_true(full >= 0);
+	program_start(&p, conf);
+	file_write(&p, "hosts.conf", "address=/a.example/192.0.2.1\n");
+	snprintf(path, sizeof(path), "%s/hosts.conf", p.folder);
+	const char *const convert[] = { "convert", path, "--from", "dnsmasq", NULL };
+	const char *const *const rows[] = { convert, (const char *const[]) { "--version", NULL },
+		(const char *const[]) { "help", "stats", NULL }, (const char *const[]) { "metrics", NULL },
+		(const char *const[]) { "stats", "--json", NULL } };
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		int code = program_tell_to(&p, full, out, sizeof(out), rows[i]);
+		if (code != 1 || !strstr(out, "what it prints cannot be written"))
+			fail_msg("row %zu: %d, %s", i, code, out);
+	}
+	close(full);
+	program_stop(&p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_words), cmocka_unit_test(test_reload),
 		cmocka_unit_test(test_blocked), cmocka_unit_test(test_socket), cmocka_unit_test(test_raw),
-		cmocka_unit_test(test_check) };
+		cmocka_unit_test(test_check), cmocka_unit_test(test_full_disk) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -35,7 +35,7 @@ static void write_conf(const struct program *p, const char *conf)
 	fclose(to);
 }
 
-static pid_t run(int out, const char *const *argv)
+static pid_t run(int out, int err, const char *const *argv)
 {
 	pid_t pid = fork();
 	assert_true(pid >= 0);
@@ -43,7 +43,7 @@ static pid_t run(int out, const char *const *argv)
 		return pid;
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	dup2(out, 1);
-	dup2(out, 2);
+	dup2(err, 2);
 	execv(argv[0], (char *const *)argv);
 	_exit(127);
 }
@@ -78,7 +78,7 @@ void program_start(struct program *p, const char *conf)
 	snprintf(socket, sizeof(socket), "%s/socket", p->folder);
 	const char *const argv[] = { binary(path), "-c", config, "--socket", socket, NULL };
 	assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
-	p->pid = run(fds[1], argv);
+	p->pid = run(fds[1], fds[1], argv);
 	close(fds[1]);
 	wait_until_it_listens(p, fds[0]);
 }
@@ -107,7 +107,7 @@ void program_kill(struct program *p)
 	assert_true(WIFSIGNALED(program_ended(p)));
 }
 
-int program_tell(const struct program *p, char *out, size_t cap, const char *const *words)
+int program_tell_to(const struct program *p, int to, char *out, size_t cap, const char *const *words)
 {
 	char path[256], socket[128];
 	const char *argv[WORDS_MAX] = { binary(path), "--socket", socket };
@@ -119,7 +119,7 @@ int program_tell(const struct program *p, char *out, size_t cap, const char *con
 		argv[n] = words[n - 3];
 	}
 	assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
-	pid_t pid = run(fds[1], argv);
+	pid_t pid = run(to >= 0 ? to : fds[1], fds[1], argv);
 	close(fds[1]);
 	for (ssize_t got; (got = read(fds[0], out + len, cap - 1 - len)) > 0;)
 		len += (size_t)got;
@@ -127,4 +127,9 @@ int program_tell(const struct program *p, char *out, size_t cap, const char *con
 	close(fds[0]);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+int program_tell(const struct program *p, char *out, size_t cap, const char *const *words)
+{
+	return program_tell_to(p, -1, out, cap, words);
 }

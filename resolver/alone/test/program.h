@@ -17,5 +17,7 @@ void program_kill(struct program *p); /* SIGKILL; the folder goes */
 int program_ended(struct program *p); /* waits for that, however it comes: as waitpid says; the folder goes */
 /* The command line with --socket; its words end with NULL. Standard output and errors come into out. The exit status. */
 int program_tell(const struct program *p, char *out, size_t cap, const char *const *words);
+/* The same with standard output to this descriptor. */
+int program_tell_to(const struct program *p, int to, char *out, size_t cap, const char *const *words);
 
 #endif

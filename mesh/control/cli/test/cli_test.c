@@ -56,8 +56,8 @@ static void write_file(const char *path, const char *text)
 	fclose(f);
 }
 
-/* Both outputs of the program together; returns the exit code. */
-static int run_as(const char *as, const char *const *args, char text[static TEXT_MAX])
+/* What the program says, its standard output too unless that goes to fd (-1: it does not); returns the exit code. */
+static int run_to(int fd, const char *as, const char *const *args, char text[static TEXT_MAX])
 {
 	char name[32], *argv[ARGS_MAX + 1] = { name };
 	snprintf(name, sizeof(name), "%s", as);
@@ -68,7 +68,7 @@ static int run_as(const char *as, const char *const *args, char text[static TEXT
 	fflush(NULL);
 	pid_t pid = fork_tied();
 	if (!pid) {
-		dup2(out[1], STDOUT_FILENO);
+		dup2(fd >= 0 ? fd : out[1], STDOUT_FILENO);
 		dup2(out[1], STDERR_FILENO);
 		int code = control_main(argc, argv);
 		fflush(NULL);
@@ -84,6 +84,11 @@ static int run_as(const char *as, const char *const *args, char text[static TEXT
 	for (int i = 1; i < argc; i++)
 		free(argv[i]);
 	return WEXITSTATUS(status);
+}
+
+static int run_as(const char *as, const char *const *args, char text[static TEXT_MAX])
+{
+	return run_to(-1, as, args, text);
 }
 
 static int run(const char *const *args, char text[static TEXT_MAX])
@@ -261,6 +266,34 @@ static void test_port_in_use(void **state)
 	close(fd);
 }
 
+/* What cannot all be written, as a policy or a key into a file on a full disk, is no success. */
+static void test_full_disk(void **state)
+{
+	static const struct {
+		const char *as, *args[ARGS_MAX];
+	} rows[] = {
+		{ "ropewalk-control", { "--help" } },
+		{ "ropewalk-control", { "help", "serve" } },
+		{ "ropewalk-control", { "--man" } },
+		{ "ropewalk-control", { "version" } },
+		{ "ropewalk-control", { "configtest", "-c", "good.yaml" } },
+		{ "headscale", { NULL } },
+		{ "headscale", { "version" } },
+		{ "headscale", { "generate", "private-key" } },
+	};
+	char text[TEXT_MAX];
+	int full = open("/dev/full", O_WRONLY | O_CLOEXEC);
+	(void)state;
+	assert_true(full >= 0);
+	write_file("good.yaml", "server_url: http://a.test\n");
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		int code = run_to(full, rows[i].as, rows[i].args, text);
+		if (code != 1 || !strstr(text, ": what it prints cannot be written"))
+			fail_msg("row %zu: %d, %s", i, code, text);
+	}
+	close(full);
+}
+
 /* Numbers with a fraction and what has members stand in their cell too; what is not known is left out. */
 static void test_table(void **state)
 {
@@ -350,6 +383,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_not_running),
 		cmocka_unit_test_setup_teardown(test_sentences, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_full_disk, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_bounds, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_port_in_use, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_table, setup, teardown) };

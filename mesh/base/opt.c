@@ -33,6 +33,12 @@ static int unknown(
 	return err_say(eb, ERR_MALFORMED, "unknown option %.*s%s; see --help", dashes, typed, word);
 }
 
+/* As it is written: a name of one letter has one dash. */
+static const char *dashes_of(const struct opt_row *r)
+{
+	return r->name[1] ? "--" : "-";
+}
+
 static int store(const struct opt_row *r, const char *value, void *out, struct errbuf *eb)
 {
 	char *at = (char *)out + r->at;
@@ -41,8 +47,8 @@ static int store(const struct opt_row *r, const char *value, void *out, struct e
 	case OPT_BOOL:
 	case OPT_GIVEN_BOOL:
 		if (strcmp(value, "true") != 0 && strcmp(value, "false") != 0)
-			return err_say(
-				eb, ERR_MALFORMED, "--%s takes true or false, not \"%s\"", r->name, value);
+			return err_say(eb, ERR_MALFORMED, "%s%s takes true or false, not \"%s\"",
+				dashes_of(r), r->name, value);
 		if (r->kind == OPT_BOOL)
 			*(bool *)at = *value == 't';
 		else
@@ -50,12 +56,14 @@ static int store(const struct opt_row *r, const char *value, void *out, struct e
 		return 0;
 	case OPT_U64:
 		if (!text_u64(value, 0, UINT64_MAX, (uint64_t *)(void *)at))
-			return err_say(eb, ERR_MALFORMED, "--%s takes a number, not \"%s\"", r->name, value);
+			return err_say(eb, ERR_MALFORMED, "%s%s takes a number, not \"%s\"", dashes_of(r),
+				r->name, value);
 		return 0;
 	case OPT_DURATION_MS:
 		if (!text_duration_ms(value, (uint64_t *)(void *)at))
 			return err_say(eb, ERR_MALFORMED,
-				"--%s takes a time such as 500ms, 5s or 2m, not \"%s\"", r->name, value);
+				"%s%s takes a time such as 500ms, 5s or 2m, not \"%s\"", dashes_of(r),
+				r->name, value);
 		return 0;
 	}
 	return ERR_MALFORMED;
@@ -85,16 +93,27 @@ int opt_parse(const struct opt_row *rows, int argc, char **argv, bool stop_at_wo
 		if (!r)
 			return unknown(rows, a, name, n, eb);
 		if (seen[index])
-			return err_say(eb, ERR_MALFORMED, "--%s is given twice", r->name);
+			return err_say(eb, ERR_MALFORMED, "%s%s is given twice", dashes_of(r), r->name);
 		seen[index] = true;
 		bool is_flag = r->kind == OPT_BOOL || r->kind == OPT_GIVEN_BOOL;
 		const char *value = eq ? eq + 1 : is_flag ? "true" : i + 1 < argc ? argv[++i] : NULL;
 		if (!value)
-			return err_say(
-				eb, ERR_MALFORMED, "--%s needs a value: --%s %s", r->name, r->name, r->arg);
+			return err_say(eb, ERR_MALFORMED, "%s%s needs a value: %s%s %s", dashes_of(r),
+				r->name, dashes_of(r), r->name, r->arg);
 		int err = store(r, value, out, eb);
 		if (err)
 			return err;
 	}
 	return 0;
+}
+
+bool opt_flag_given(const char *name, int argc, char **argv)
+{
+	for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
+		const char *a = argv[i] + (argv[i][0] == '-') + (argv[i][0] == '-' && argv[i][1] == '-');
+		size_t n = strlen(name);
+		if (a != argv[i] && strncmp(a, name, n) == 0 && (!a[n] || strcmp(a + n, "=true") == 0))
+			return true;
+	}
+	return false;
 }

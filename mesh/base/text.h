@@ -58,5 +58,7 @@ struct errbuf;
  * nearest one. */
 int opt_parse(const struct opt_row *rows, int argc, char **argv, bool stop_at_word, void *out,
 	const char **words, int *n_words, struct errbuf *eb);
+/* Whether a command line that opt_parse refuses has this flag on: an error that it ends with may come in the form it asks for. */
+bool opt_flag_given(const char *name, int argc, char **argv);
 
 #endif

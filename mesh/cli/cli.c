@@ -199,6 +199,7 @@ static int run_verb(struct cli *c, const struct cli_verb *v, int argc, char **ar
 		man_help_verb(&cli_program, &v->man, c->out);
 		code = CLI_OK;
 	} else if (err) {
+		c->json |= opt_flag_given("json", argc, argv);
 		code = wrong_options(c, v, argc, argv, eb.text);
 	} else if (n < v->min_words || n > v->max_words) {
 		code = wrong_words(c, v, words, n);
@@ -222,6 +223,7 @@ int cli_run(struct cli *c, int argc, char **argv)
 	take_common(c, &o.common);
 	const struct cli_verb *v = n ? cli_verb_find(words[0]) : NULL;
 	if (err) {
+		c->json |= opt_flag_given("json", argc, argv);
 		code = usage(c, "", eb.text);
 	} else if (o.version) {
 		fprintf(c->out, "%s\n", RW_VERSION);
@@ -233,6 +235,7 @@ int cli_run(struct cli *c, int argc, char **argv)
 		man_help(&cli_program, c->err);
 		code = CLI_USAGE;
 	} else if (!v) {
+		c->json |= opt_flag_given("json", argc, argv);
 		code = unknown_verb(c, words[0]);
 	} else {
 		/* The verb and what follows it are the last n arguments. */

@@ -191,6 +191,38 @@ static void test_option_errors(void **state)
 	struct errbuf eb = { 0 };
 	assert_int_equal(opt_parse(rows, 3, (char **)twice, false, &o, words, &n, &eb), ERR_MALFORMED);
 	assert_string_equal(eb.text, "--on is given twice");
+	/* A name of one letter is said as it is typed. */
+	static const struct opt_row letter[] = { { "n", NULL, OPT_U64, 0, "N", "a number" }, { 0 } };
+	static const struct {
+		const char *args[2], *said;
+	} short_bad[] = { { { "-n=x" }, "-n takes a number, not \"x\"" },
+		{ { "-n" }, "-n needs a value: -n N" }, { { "-n=1", "-n=2" }, "-n is given twice" } };
+	for (size_t i = 0; i < ARRAY_LEN(short_bad); i++) {
+		const char *argv[] = { "p", short_bad[i].args[0], short_bad[i].args[1] };
+		uint64_t count;
+		assert_int_equal(opt_parse(letter, short_bad[i].args[1] ? 3 : 2, (char **)argv, false, &count,
+					 words, &n, &eb),
+			ERR_MALFORMED);
+		assert_string_equal(eb.text, short_bad[i].said);
+	}
+}
+
+static void test_flag_given(void **state)
+{
+	static const struct {
+		const char *args[3];
+		bool want;
+	} rows_given[] = { { { "--what", "x", "--json" }, true }, { { "-json", "--what" }, true },
+		{ { "--what", "--json=true" }, true }, { { "--json=false", "--jsonx", "json" }, false },
+		{ { "--what", "--", "--json" }, false }, { { "-", "--", "" }, false } };
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows_given); i++) {
+		const char *const *a = rows_given[i].args;
+		const char *argv[] = { "p", a[0], a[1], a[2] };
+		int argc = 2 + (a[1] != NULL) + (a[2] != NULL);
+		if (opt_flag_given("json", argc, (char **)argv) != rows_given[i].want)
+			fail_msg("row %zu", i);
+	}
 }
 
 static void test_clean(void **state)
@@ -254,6 +286,6 @@ int main(void)
 		cmocka_unit_test(test_durations), cmocka_unit_test(test_spans), cmocka_unit_test(test_times),
 		cmocka_unit_test(test_far_times), cmocka_unit_test(test_options),
 		cmocka_unit_test(test_nearest), cmocka_unit_test(test_option_errors),
-		cmocka_unit_test(test_given_bool) };
+		cmocka_unit_test(test_flag_given), cmocka_unit_test(test_given_bool) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

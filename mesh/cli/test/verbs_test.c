@@ -62,7 +62,7 @@ static void test_arguments(void **state)
 		{ "ping", CLI_USAGE, "", "ping: NAME|IP is missing" },
 		{ "ping a b", CLI_USAGE, "", "ping: \"b\" is one word too many" },
 		{ "ping --size much bob", CLI_USAGE, "", "--size takes a number" },
-		{ "ping -c x bob", CLI_USAGE, "", "-c takes a number" },
+		{ "ping -c x bob", CLI_USAGE, "", "ping: -c takes a number" },
 		{ "ping --tsmp --icmp bob", CLI_USAGE, "", "ask by different ways" },
 		{ "ping --timeout 5 bob", CLI_USAGE, "", "--timeout takes a time" },
 		{ "down down", CLI_USAGE, "", "down: \"down\" is one word too many" },
@@ -81,6 +81,15 @@ static void test_arguments(void **state)
 			"--help\",\"hint\":\"ropewalk up --help "
 			"says how it is used.\"}}\n",
 			NULL },
+		{ "up --frob --json", CLI_USAGE,
+			"{\"error\":{\"id\":\"usage\",\"message\":\"up: unknown option --frob; see "
+			"--help\",\"hint\":\"ropewalk up --help "
+			"says how it is used.\"}}\n",
+			"" },
+		{ "pingg --json", CLI_USAGE,
+			"{\"error\":{\"id\":\"usage\",\"message\":\"unknown verb \\\"pingg\\\"; did you mean "
+			"ping?\",\"hint\":\"ropewalk --help says how it is used.\"}}\n",
+			"" },
 		{ "status", CLI_NOT_RUNNING, "",
 			"ropewalkd is not running: there is no socket /nowhere/sock" },
 		{ "status --json", CLI_NOT_RUNNING, NULL, NULL },

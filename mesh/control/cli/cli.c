@@ -441,6 +441,7 @@ int control_main(int argc, char **argv)
 	const struct verb *v = n ? find_verb(about, n, &used) : NULL;
 	const bool texts = o.help || o.man || o.completion;
 	if (err) {
+		o.json |= opt_flag_given("json", argc, argv);
 		code = cli_complain(&o, CONTROL_USAGE, eb.text);
 	} else if (o.version) {
 		printf("ropewalk-control " RW_VERSION "\n");

@@ -141,6 +141,8 @@ static void test_sentences(void **state)
 		{ { "nodes", "delete", "x", "--socket", "s" }, 2,
 			"nodes delete: \"x\" is not a number; the list shows the numbers" },
 		{ { "users", "list", "--jsno" }, 2, "unknown option --jsno; did you mean --json?" },
+		{ { "users", "list", "--jsno", "--json" }, 2,
+			"{\"error\":{\"message\":\"unknown option --jsno" },
 		{ { "users", "list", "-c", "none.yaml" }, 1,
 			"none.yaml is not there: -c FILE says where the settings are" },
 		{ { "users", "list", "--socket", "none.sock" }, 3,

@@ -24,7 +24,8 @@ static const struct json_row ping_rows[] = {
 	PING("NodeIP", &json_str, node_ip),
 	PING("NodeName", &json_str, node_name),
 	PING("Err", &json_str, err),
-	PING("LatencySeconds", &json_f64, latency_s),
+	/* Of an answer in no time at all, too: who reads it looks for a number. */
+	{ "LatencySeconds", &json_f64, offsetof(struct api_ping_result, latency_s), 0, 0, NULL },
 	PING("Endpoint", &json_str, endpoint),
 	PING("DERPRegionID", &json_i32, derp_region),
 	PING("DERPRegionCode", &json_str, derp_code),

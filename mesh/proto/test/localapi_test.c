@@ -304,6 +304,10 @@ static void test_small_ones(void **state)
 	assert_int_equal(api_ping_read(&a, (const char *)buf_data(&b), b.len, &ping2, NULL), 0);
 	assert_string_equal(ping2.endpoint, "");
 	buf_free(&b);
+	ping.latency_s = 0; /* the clock of paths counts milliseconds */
+	assert_true(api_ping_write(&b, &ping));
+	assert_non_null(strstr(buf_cstr(&b), ",\"LatencySeconds\":0,"));
+	buf_free(&b);
 
 	struct api_region_latency lat = { 900, "fra", "Frankfurt", 0.0123 };
 	struct api_netcheck net = { .udp = true,

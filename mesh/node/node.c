@@ -679,8 +679,8 @@ void node_login(struct node *n, const char *auth_key)
 	if (!n->server)
 		return; /* it could not start: last_error says why */
 	n->last_error[0] = 0;
-	if (n->state.logged_in)
-		backend_heard(&n->backend, BACKEND_ASKED); /* the engine goes on with what there is */
+	backend_asked(&n->backend,
+		""); /* a page of before is nobody's any more; the engine goes on with what there is */
 	server_link_login(n->server, auth_key, n->state.login_name[0] || n->apply.map);
 }
 

@@ -292,6 +292,12 @@ static void server_link_start(struct server_link *c)
 		server_link_retry_later(c, "cannot reach the control server at", eb.text);
 }
 
+static void say_connecting(struct server_link *c)
+{
+	snprintf(c->waiting, sizeof(c->waiting), "connecting to the control server at %s",
+		c->us->prefs.control_url);
+}
+
 /* --- public --- */
 
 struct server_link *server_link_open(
@@ -316,8 +322,7 @@ struct server_link *server_link_open(
 		free(c);
 		return NULL;
 	}
-	snprintf(c->waiting, sizeof(c->waiting), "connecting to the control server at %s",
-		us->prefs.control_url);
+	say_connecting(c);
 	loop_timer_set(c->retry, 0);
 	return c;
 }
@@ -338,6 +343,7 @@ void server_link_close(struct server_link *c)
 void server_link_login(struct server_link *c, const char *auth_key, bool new_key)
 {
 	server_login_begin(&c->login, auth_key);
+	say_connecting(c); /* not to a page of before any more */
 	c->must_register = true;
 	c->backoff_ms = 0;
 	if (new_key && key_is_zero(c->login.next.b)) /* a login goes on by the key that it has shown */

@@ -30,15 +30,21 @@ static bool write_map_request(struct server_link *c, bool stream, struct buf *bo
 	return ok;
 }
 
-/* What this stream says from here on is not the whole truth. A new one begins with all of it; one that is
- * never good is asked for less and less often. */
-static void ask_whole_map(struct server_link *c, const char *why)
+/* A new stream, later than the one before it when that did not last either. */
+static void ask_anew(struct server_link *c, const char *what, const char *why)
 {
 	if (loop_now_ms(c->loop) - c->stream_ms > CALM_MS)
 		c->map_backoff_ms = 0;
 	c->backoff_ms = c->map_backoff_ms;
-	server_link_retry_later(c, "cannot use what came from the control server at", why);
+	server_link_retry_later(c, what, why);
 	c->map_backoff_ms = c->backoff_ms;
+}
+
+/* What this stream says from here on is not the whole truth. A new one begins with all of it; one that is
+ * never good is asked for less and less often. */
+static void ask_whole_map(struct server_link *c, const char *why)
+{
+	ask_anew(c, "cannot use what came from the control server at", why);
 }
 
 /* The first message of a stream is the whole truth; what the old map said besides is forgotten. */
@@ -125,6 +131,11 @@ static void stream_done(void *arg, int code)
 		c->ops.forgotten(c->ops.arg, forgotten);
 		server_link_retry_later(
 			c, "waiting for the control server at", "it does not know this node's key");
+		return;
+	}
+	/* The server has ended it: it goes, or another machine with this one's keys has come, which asks again as we do. */
+	if (c->stream_status == 200 && !code) {
+		ask_anew(c, "waiting for the control server at", "the stream ended");
 		return;
 	}
 	char why[64];

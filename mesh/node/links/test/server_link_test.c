@@ -206,6 +206,26 @@ static void test_map_without_use(void **state)
 	site_free(s);
 }
 
+/* The server gives the stream to another machine with the same keys, which wants it back as we do: each asks later each time. */
+static void test_ended_again_and_again(void **state)
+{
+	struct site *s = site_new();
+	(void)state;
+	s->us.logged_in = true;
+	s->us.server = s->pub;
+	s->ends_streams = true;
+	site_open(s);
+	for (uint64_t i = 1, later = SERVER_BACKOFF_MIN_MS; i <= 3; i++, later *= 2) {
+		WAIT(s->n_down == i);
+		assert_int_equal(s->link->map_backoff_ms, later);
+	}
+	assert_non_null(strstr(server_link_waiting_for(s->link), "the stream ended"));
+	s->ends_streams = false;
+	WAIT(s->n_maps == 4);
+	assert_true(server_link_connected(s->link));
+	site_free(s);
+}
+
 /* What may be a revocation and cannot be read is not passed over: the whole map is asked for. An odd item of
  * another kind, and one in a whole map, is no reason to begin anew. */
 static void test_odd_messages(void **state)
@@ -302,6 +322,7 @@ int main(void)
 		cmocka_unit_test(test_new_key),
 		cmocka_unit_test(test_stays_away),
 		cmocka_unit_test(test_map_without_use),
+		cmocka_unit_test(test_ended_again_and_again),
 		cmocka_unit_test(test_odd_messages),
 		cmocka_unit_test(test_asked_for_a_way),
 		cmocka_unit_test(test_pings_without_end),

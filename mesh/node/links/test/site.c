@@ -71,6 +71,8 @@ static void answer_map(struct site *s, struct h2_stream *st, const uint8_t *body
 	map_packer_free(packer);
 	assert_int_equal(h2_respond_chunk(st, buf_data(&frame), frame.len), 0);
 	buf_free(&frame);
+	if (s->ends_streams)
+		h2_respond_end(st);
 }
 
 static void srv_request(void *arg, struct control_server_link *c, struct h2_stream *st, const char *method,

@@ -32,6 +32,7 @@ struct site {
 	const char *deltas[2]; /* what follows in the first stream */
 	size_t repeats;	       /* the first of them before it, so often */
 	bool holds_pings;      /* they are not answered */
+	bool ends_streams;     /* each after its map */
 	/* What it was asked. */
 	size_t n_registers, n_streams, n_gone, n_goodbyes;
 	struct node_key goodbyes[2];

@@ -12,7 +12,12 @@ enum {
 	FLUSH_PAUSE_MAX_MS = 1000,
 	SLICE_NS = 4 * 1000 * 1000, /* other sockets wait no longer for a flush */
 	JOURNAL_MAX = 8192,	    /* then the slow ones are served at once, whatever it takes */
+	TWIN_MS = 60 * 1000,
+	TWIN_SAID_MS = 3600 * 1000,
 };
+static const char twin_text[] =
+	"another machine has the keys of this one, as after a copy of its disk, and takes its place in "
+	"turns: on one of the two stop the node, remove its state folder, and let it join anew";
 
 struct map_stream {
 	struct h2_owner owner;
@@ -25,6 +30,11 @@ struct map_stream {
 	uint64_t sent_ms;	  /* it was last told of anything */
 	bool zstd;
 	uint16_t cap;
+	/* A program that runs has one disco key, and none comes back to one: of who shows the one before, there are two. */
+	struct disco_key disco, before;
+	uint64_t before_ms;    /* when that was left */
+	uint64_t twin_said_ms; /* 0 = never */
+	bool is_twin;	       /* the node has been told so */
 };
 
 /* --- the queue --- */
@@ -196,6 +206,42 @@ static void say_farewell(struct map_stream *m)
 	arena_free(&a);
 }
 
+/* An empty text takes back the one before. */
+static void send_health(struct map_stream *m, const char *text)
+{
+	const struct ctl_map_response r = { .control_time_ms = FLEET_NO_TIME,
+		.has_health = true,
+		.health = { .v = &text, .n = *text ? 1 : 0 } };
+	m->is_twin = *text;
+	send_message(m, &r);
+}
+
+/* One machine of two has the stream, until the other one asks for it. */
+static void tell_twin(struct map_stream *m)
+{
+	const uint64_t now = loop_now_ms(m->in->loop);
+	const struct member *self = fleet_by_id(m->in->fleet, m->node);
+	if (!m->twin_said_ms || now - m->twin_said_ms > TWIN_SAID_MS) {
+		m->twin_said_ms = now;
+		log_warn("node %lld (%s): %s", (long long)m->node, self ? self->name : "", twin_text);
+	}
+	send_health(m, twin_text);
+}
+
+/* Whether this disco key is the one that the node had before its last, and had it a moment ago. */
+static bool has_come_back(struct map_stream *m, const struct disco_key *disco)
+{
+	const uint64_t now = loop_now_ms(m->in->loop);
+	if (key_is_zero(disco->b) || key_equal(disco->b, m->disco.b))
+		return false;
+	const bool back =
+		!key_is_zero(m->before.b) && key_equal(disco->b, m->before.b) && now - m->before_ms < TWIN_MS;
+	m->before = m->disco;
+	m->before_ms = now;
+	m->disco = *disco;
+	return back;
+}
+
 /* --- the flush --- */
 
 static void flush_later(struct streams *s)
@@ -256,8 +302,10 @@ static void timer_fired(void *arg)
 	const struct streams_ops ops = m->in->ops;
 	const int64_t node = m->node;
 	if (m->stream) {
+		if (m->is_twin) /* nobody has come for so long */
+			send_health(m, "");
 		/* The timer is not set with each message: where many are told, that is dear. */
-		if (m->sent_ms + KEEPALIVE_MIN_MS <= loop_now_ms(m->in->loop))
+		if (m->stream && m->sent_ms + KEEPALIVE_MIN_MS <= loop_now_ms(m->in->loop))
 			send_message(m, &(struct ctl_map_response) {
 						.keep_alive = true, .control_time_ms = FLEET_NO_TIME });
 		if (m->stream) /* or it was lost in there */
@@ -298,11 +346,15 @@ void streams_accept(struct streams *s, struct h2_stream *stream, const struct me
 	m->stream = stream;
 	m->zstd = !strcmp(rq->compress, "zstd");
 	m->cap = rq->version;
+	m->is_twin = false; /* of a new stream nothing is said yet */
+	const bool twin = has_come_back(m, &rq->disco);
 	h2_stream_data_set(stream, &m->owner);
 	h2_respond_begin(stream, 200, "application/json");
 	s->ops.online(s->ops.arg, m->node, true);
 	if (m->stream) /* or it was lost in there */
 		send_whole(m);
+	if (m->stream && twin)
+		tell_twin(m);
 	if (m->stream)
 		set_keepalive(m);
 }

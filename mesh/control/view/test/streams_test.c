@@ -356,6 +356,55 @@ static void test_again(void **state)
 	assert_int_equal(x->offline, 0);
 }
 
+static void accept_disco(struct fixture *x, uint8_t disco, struct h2_stream *h)
+{
+	struct ctl_map_request rq = { .version = 113, .compress = "", .stream = true };
+	memset(rq.disco.b, disco, sizeof(rq.disco.b));
+	*h = (struct h2_stream) { 0 };
+	streams_accept(&x->s, h, fleet_by_id(&x->f, 1), &rq);
+	assert_int_equal(h->begun, 1);
+}
+
+static bool says(const struct h2_stream *h, unsigned n, const char *text)
+{
+	return h->messages > n && strstr(h->said[n], text);
+}
+
+/* Two machines with one key, as after a copy of a disk, are told so; one that begins anew, however often, is not. */
+static void test_twins(void **state)
+{
+	static const struct {
+		const char *discos; /* one after the other */
+		uint64_t apart_ms;
+		bool told; /* the last of them */
+	} rows[] = {
+		{ "a", 0, false }, { "aaa", 0, false }, { "abcd", 0, false }, { "ab", 0, false },
+		{ "aba", 20000, true }, { "abab", 20000, true },
+		{ "abaa", 20000, false }, /* its own stream anew; nothing is known of the other one */
+		{ "aba", 61000, false },  /* a disk that was put back */
+	};
+	struct fixture *x = *state;
+	struct h2_stream h[4];
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		const char *d = rows[i].discos;
+		for (size_t k = 0; d[k]; k++) {
+			trouble_pass_ms(k ? rows[i].apart_ms : 2 * 61000);
+			accept_disco(x, (uint8_t)(16 * i + (uint8_t)d[k]), &h[k]);
+		}
+		size_t last = strlen(d) - 1;
+		if (says(&h[last], 1, "\"Health\":[\"another machine has the keys of this one") !=
+			rows[i].told)
+			fail_msg("row %zu: %u messages", i, h[last].messages);
+		/* It holds until nobody has come for a while. */
+		unsigned before = h[last].messages;
+		trouble_pass_ms(KEEPALIVE_MOST_MS);
+		settle(x);
+		assert_int_equal(h[last].messages, before + 1);
+		assert_true(says(&h[last], before, "\"Health\":[]") == rows[i].told);
+	}
+	streams_close(&x->s); /* before its streams go */
+}
+
 /* A policy that was being stored when the server was told to end comes into force after its streams have ended. */
 static void test_closed(void **state)
 {
@@ -380,6 +429,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_full, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_keepalive, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_again, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_twins, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_closed, setup, teardown),
 	};
 	log_setup(LOG_ERROR, false);

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <execinfo.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -24,14 +25,15 @@ enum {
 	PLACES_EACH = 4000 /* runs of one input */
 };
 
+/* Threads allocate and ask for the time as well. */
 static struct {
-	bool seeks; /* the next allocation of a place that has not failed does */
-	uint8_t failed[PLACES / 8];
-	unsigned left;	 /* until one fails; 0: none will */
-	unsigned made;	 /* since trouble_begin */
-	unsigned chosen; /* of this run; 0: none */
-	bool counts, happened;
-	uint64_t later_ms;
+	atomic_bool seeks; /* the next allocation of a place that has not failed does */
+	_Atomic uint8_t failed[PLACES / 8];
+	atomic_uint left; /* until one fails; 0: none will */
+	atomic_uint made; /* since trouble_begin */
+	unsigned chosen;  /* of this run; 0: none */
+	atomic_bool counts, happened;
+	_Atomic uint64_t later_ms;
 } trouble;
 
 /* FNV-1a */
@@ -44,28 +46,39 @@ static unsigned mix_in(unsigned mix, const void *p, size_t len)
 
 enum { MIX = 2166136261U };
 
-static bool is_new_place(void)
+/* Of two threads that come to new places at once one fails, and the other's place stays new. */
+static bool fails_by_place(void)
 {
 	void *at[OURS + CALLERS];
 	int n = backtrace(at, OURS + CALLERS);
 	if (n <= OURS)
 		return false;
 	unsigned place = mix_in(MIX, at + OURS, (size_t)(n - OURS) * sizeof(*at)) % PLACES;
-	uint8_t *byte = &trouble.failed[place / 8], bit = (uint8_t)(1 << place % 8);
-	bool fresh = !(*byte & bit);
+	_Atomic uint8_t *byte = &trouble.failed[place / 8];
+	uint8_t bit = (uint8_t)(1 << place % 8);
+	if (*byte & bit || !atomic_exchange(&trouble.seeks, false))
+		return false;
 	*byte |= bit;
-	return fresh;
+	return true;
+}
+
+static bool fails_by_number(void)
+{
+	unsigned n = trouble.left;
+	while (n && !atomic_compare_exchange_weak(&trouble.left, &n, n - 1))
+		;
+	return n == 1;
 }
 
 static __attribute__((noinline)) bool is_short(void)
 {
-	trouble.made += trouble.counts;
-	bool fails = trouble.left && --trouble.left == 0;
-	if (trouble.seeks && trouble.counts && is_new_place()) {
+	if (trouble.counts)
+		trouble.made++;
+	bool fails = fails_by_number();
+	if (trouble.seeks && trouble.counts && fails_by_place())
 		fails = true;
-		trouble.seeks = false;
-	}
-	trouble.happened = trouble.happened || fails;
+	if (fails)
+		trouble.happened = true;
 	return fails;
 }
 
@@ -121,7 +134,8 @@ static void run_each_place(void (*target)(const uint8_t *data, size_t len), cons
 int trouble_twice(void (*target)(const uint8_t *data, size_t len), const uint8_t *data, size_t len)
 {
 	unsigned mix = mix_in(MIX, data, len);
-	trouble.chosen = trouble.made = 0;
+	trouble.chosen = 0;
+	trouble.made = 0;
 	target(data, len);
 	trouble_end();
 	if (getenv("RW_TROUBLE_PLACES")) {
@@ -155,8 +169,8 @@ int clock_gettime(clockid_t which, struct timespec *out)
 	int err = (int)syscall(SYS_clock_gettime, which, out);
 	if (err || (which != CLOCK_MONOTONIC && which != CLOCK_MONOTONIC_COARSE))
 		return err;
-	uint64_t ns = (uint64_t)out->tv_nsec + trouble.later_ms % 1000 * NS_PER_MS;
-	out->tv_sec += (time_t)(trouble.later_ms / 1000 + ns / NS_PER_S);
+	uint64_t later_ms = trouble.later_ms, ns = (uint64_t)out->tv_nsec + later_ms % 1000 * NS_PER_MS;
+	out->tv_sec += (time_t)(later_ms / 1000 + ns / NS_PER_S);
 	out->tv_nsec = (long)(ns % NS_PER_S);
 	return 0;
 }

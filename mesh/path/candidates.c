@@ -138,6 +138,13 @@ bool candidates_on_our_link(const struct path *p, const struct addr *a)
 	return false;
 }
 
+bool candidates_is_neighbour(const struct path *p, const struct addr *a)
+{
+	enum { NET = 15 }; /* bytes of an address: /24, for masks are not known */
+	return addr_is_v4(a) && !addr_is_inside(a) && !addr_equal(a, &p->global4.ip) &&
+	       memcmp(a->b, p->global4.ip.b, NET) == 0;
+}
+
 /* Lower is better. Near ways get a bonus in percent (tailscale-protocol.md 3.3); a way through our own
  * router's public address is a hairpin and pays. The constant keeps a millisecond of jitter from deciding. */
 double candidates_cost(const struct path *p, const struct endpoint *at, double latency_ms)

@@ -17,6 +17,8 @@ void candidates_prove(struct path *p, struct peer *e, struct candidate *c);
 bool candidates_usable(const struct path *p, const struct candidate *c);
 double candidates_cost(const struct path *p, const struct endpoint *at, double latency_ms);
 bool candidates_on_our_link(const struct path *p, const struct addr *a);
+/* Of one /24 with where we are seen: between its box and ours there may be nothing. */
+bool candidates_is_neighbour(const struct path *p, const struct addr *a);
 bool candidates_is_self(const struct path *p, const struct endpoint *at);
 
 #endif

@@ -10,14 +10,15 @@
  *
  * Somebody may wait for the answer to one (path_ping): it is sent again, aloud, as soon as it may be heard.
  *
- * How far our routers go nobody knows: the first ping passes two, so that a neighbour's box is not met, later
- * ones more, for those of a carrier. What they reach all the same answers as ever. */
+ * How far our routers go nobody knows: the first ping passes two, later ones more, for those of a carrier. To an
+ * address of our own /24 there may be a single router between the boxes, which a second would pass: there they pass
+ * one, until the call should have been answered. What they reach all the same answers as ever. */
 #include "mesh/path/quiet.h"
 #include "mesh/path/candidates.h"
 #include "mesh/path/region.h"
 #include "mesh/path/state.h"
 
-enum { QUIET_MS = 400, QUIET_MAX_MS = 1500, NEAR_MS = 50, FAR_MS = 200, HOPS = 2 };
+enum { QUIET_MS = 400, QUIET_MAX_MS = 1500, NEAR_MS = 50, FAR_MS = 200, HOPS = 2, NEIGHBOUR_HOPS = 1 };
 
 static uint64_t call_time(const struct path *p, const struct peer *e)
 {
@@ -79,5 +80,7 @@ uint8_t quiet_hops(
 	bool lets_in = c->heard_ms && c->heard_ms >= e->quiet_from_ms;
 	if (lets_in || (knows_us && socket == PATH_MAIN))
 		return 0;
+	if (since < (e->quiet_ms - e->quiet_from_ms) / 2 && candidates_is_neighbour(p, &c->at.ip))
+		return NEIGHBOUR_HOPS;
 	return (uint8_t)(HOPS + (since >= NEAR_MS) + (since >= FAR_MS));
 }

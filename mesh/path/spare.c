@@ -34,6 +34,7 @@
  * the place that is held, and the holder's next turn begins when the peer's is over (APART_MS).
  */
 #include "mesh/path/spare.h"
+#include "mesh/path/candidates.h"
 #include "mesh/path/netcheck.h"
 #include "mesh/path/quiet.h"
 #include "mesh/path/state.h"
@@ -66,13 +67,6 @@ static bool may_help(const struct path *p, const struct peer *e)
 }
 
 /* --- boxes that are neighbours --- */
-
-static bool is_neighbour(const struct path *p, const struct endpoint *at)
-{
-	enum { NET = 15 }; /* bytes of an address: /24, for masks are not known */
-	return addr_is_v4(&at->ip) && !addr_is_inside(&at->ip) && !addr_equal(&at->ip, &p->global4.ip) &&
-	       memcmp(at->ip.b, p->global4.ip.b, NET) == 0;
-}
 
 static void hold_begin(struct path *p, struct peer *e, const struct endpoint *at)
 {
@@ -215,7 +209,7 @@ void spare_called(struct path *p, struct peer *e, const struct endpoint *at)
 	uint64_t searched = p->now_ms - e->searched_ms;
 	if (e->socket != PATH_MAIN || !e->searched_ms || !peer_active(p, e) || way_trusted(p, e))
 		return;
-	if (is_neighbour(p, at) && p->ops.send_near && may_help(p, e)) {
+	if (candidates_is_neighbour(p, &at->ip) && p->ops.send_near && may_help(p, e)) {
 		if (searched >= FIRST_MS / 2)
 			neighbour_called(p, e, at);
 	} else if (searched >= FIRST_MS && e->turn_ms) {

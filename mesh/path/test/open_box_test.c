@@ -117,6 +117,59 @@ static void neighbours(void **state)
 	assert_true(worst <= 38000);
 }
 
+static uint64_t apart(uint64_t seed, uint8_t between, uint32_t relay_delay_ms, int way)
+{
+	struct pair x = neighbours_of(seed * 37 / 2, FILTER_APDF, FILTER_APDF);
+	if ((memcmp(x.a->key.b, x.b->key.b, KEY_LEN) > 0) != (seed % 2))
+		x = (struct pair) { x.w, x.b, x.a };
+	world_router_of(x.w, x.a->net)->open = world_router_of(x.w, x.b->net)->open = true;
+	x.w->delay_ms = seed % 4;
+	x.w->between = between;
+	x.w->relay_delay_ms[0] = x.w->relay_delay_ms[1] = relay_delay_ms;
+	x.w->no_near = way == LIKE_OTHERS;
+	world_start(x.a);
+	x.w->no_near = false;
+	world_start(x.b);
+	world_run(x.w, 5000);
+	if (way == LOST_CALLS)
+		x.w->calls_from_ms = x.w->now_ms + 700;
+	uint64_t took = world_until_direct(x.w, x.a, x.b, 120000);
+	if (took != UINT64_MAX) {
+		assert_true(gap(&x, 60000) <= 200 + 2 * relay_delay_ms);
+		assert_true(world_direct(x.a, x.b));
+	}
+	world_free(x.w);
+	return took;
+}
+
+/* Outer addresses of one /24, as with neighbours, but with a router or two between the boxes, so that what opens the one
+ * ends before the other. */
+static void one_net_apart(void **state)
+{
+	static const struct {
+		const char *what;
+		uint32_t relay_delay_ms;
+		int way;
+		uint64_t most;
+	} rows[] = {
+		{ "open boxes in one /24, apart: direct", 0, ALONE, 600 },
+		{ "... by calls that take long", 150, ALONE, 600 },
+		{ "... called by one who is heard at once", 0, LIKE_OTHERS, 4500 },
+		{ "... whose first calls are lost", 0, LOST_CALLS, 600 },
+	};
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		uint64_t worst = 0;
+		for (uint64_t seed = 1; seed <= 40; seed++) {
+			uint64_t took = apart(seed, 1 + seed / 2 % 2, rows[i].relay_delay_ms, rows[i].way);
+			worst = took > worst ? took : worst;
+		}
+		note(rows[i].what, worst);
+		if (worst > rows[i].most)
+			fail_msg("%s: %llu ms", rows[i].what, (unsigned long long)worst);
+	}
+}
+
 /* As b would call a, had it a socket for its turn. */
 static void call_from_a_turn(const struct pair *x)
 {
@@ -181,18 +234,21 @@ static void who_is_pinged_quietly(void **state)
 		enum path_socket turn, from;
 		int hops;
 	} rows[] = {
-		{ "198.51.100.2", 0, 0, 0, PATH_MAIN, PATH_MAIN, 2 },
-		{ "198.51.100.2", 100, 0, 0, PATH_MAIN, PATH_MAIN, 3 },
+		{ "198.51.100.2", 0, 0, 0, PATH_MAIN, PATH_MAIN, 1 },
+		{ "198.51.100.2", 100, 0, 0, PATH_MAIN, PATH_MAIN, 1 },
 		{ "198.51.100.2", 250, 0, 0, PATH_MAIN, PATH_MAIN, 4 },
 		{ "198.51.100.2", 399, 0, 0, PATH_MAIN, PATH_MAIN, 4 },
 		{ "198.51.100.2", 400, 0, 0, PATH_MAIN, PATH_MAIN, 0 },
-		{ "198.51.100.2", 100, 0, 0, PATH_SPARE, PATH_SPARE, 3 },
+		{ "198.51.101.2", 0, 0, 0, PATH_MAIN, PATH_MAIN, 2 },
+		{ "198.51.101.2", 100, 0, 0, PATH_MAIN, PATH_MAIN, 3 },
+		{ "198.51.101.2", 250, 0, 0, PATH_MAIN, PATH_MAIN, 4 },
+		{ "198.51.101.2", 100, 0, 0, PATH_SPARE, PATH_SPARE, 3 },
 		{ "198.51.100.2", 100, 0, 0, PATH_SPARE, PATH_MAIN, 0 },      /* that turn is over */
 		{ "198.51.100.2", 100, 50, 0, PATH_MAIN, PATH_MAIN, 0 },      /* it is there already */
-		{ "198.51.100.2", 100, 150, 0, PATH_MAIN, PATH_MAIN, 3 },     /* ... for the search before */
+		{ "198.51.101.2", 100, 150, 0, PATH_MAIN, PATH_MAIN, 3 },     /* ... for the search before */
 		{ "198.51.100.2", 100, 0, 30000, PATH_MAIN, PATH_MAIN, 0 },   /* its router knows ours */
-		{ "198.51.100.2", 100, 0, 50000, PATH_MAIN, PATH_MAIN, 3 },   /* ... no more */
-		{ "198.51.100.2", 100, 0, 30000, PATH_SPARE, PATH_SPARE, 3 }, /* ... but by another port */
+		{ "198.51.101.2", 100, 0, 50000, PATH_MAIN, PATH_MAIN, 3 },   /* ... no more */
+		{ "198.51.101.2", 100, 0, 30000, PATH_SPARE, PATH_SPARE, 3 }, /* ... but by another port */
 		{ "198.51.100.1", 100, 0, 0, PATH_MAIN, PATH_MAIN, 0 },	      /* our own router */
 		{ "192.168.7.7", 100, 0, 0, PATH_MAIN, PATH_MAIN, 0 },
 		{ "100.64.7.7", 100, 0, 0, PATH_MAIN, PATH_MAIN, 0 },
@@ -281,6 +337,7 @@ int main(void)
 	const struct CMUnitTest tests[] = { cmocka_unit_test(called_first), cmocka_unit_test(both_ends),
 		cmocka_unit_test(who_is_pinged_quietly), cmocka_unit_test(called_often),
 		cmocka_unit_test(asked_in_the_quiet), cmocka_unit_test(neighbours),
-		cmocka_unit_test(neighbours_without_sockets), cmocka_unit_test(asked_in_a_hold) };
+		cmocka_unit_test(one_net_apart), cmocka_unit_test(neighbours_without_sockets),
+		cmocka_unit_test(asked_in_a_hold) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -224,7 +224,7 @@ static void send_udp(
 static void send_near(void *arg, enum path_socket from, const struct endpoint *to, uint8_t hops,
 	const uint8_t *p, size_t len)
 {
-	assert_true(hops > 1 || (!hops && from == PATH_SPARE));
+	assert_true(hops || from == PATH_SPARE);
 	in_send(arg, SEND_NEAR);
 	note_sent(arg, from, to, p, len);
 }

@@ -82,7 +82,8 @@ static struct event pop(struct world *w)
 
 static bool is_cut(const struct world *w, const struct event *ev)
 {
-	if (ev->net == INTERNET && ev->life && !w->neighbours) /* it has more routers than any life says */
+	/* It has more routers than any life says. */
+	if (ev->net == INTERNET && ev->life && (w->between ? ev->life <= w->between : !w->neighbours))
 		return true;
 	if (ev->net != INTERNET || ev->src.port == STUN_PORT || ev->dst.port == STUN_PORT)
 		return false;

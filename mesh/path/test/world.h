@@ -66,6 +66,7 @@ struct world {
 	int data_cut_from; /* only what this node sends, index + 1; 0 = none */
 	bool no_near;	   /* nodes cannot bound how far a datagram goes */
 	bool neighbours;   /* the internet is one link */
+	uint8_t between;   /* so many routers lie on the way through it; 0 = more than any life says */
 	bool no_spare;	   /* nodes cannot open a second socket */
 	bool no_questions; /* nodes do not ask for proof that data passes */
 	uint64_t control_delay_ms;

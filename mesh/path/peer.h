@@ -78,7 +78,8 @@ struct hold {
 	uint64_t until_ms;	/* it is held so long; 0 = it is not */
 	uint64_t next_ms;	/* the ping that keeps it is due */
 	uint64_t saying_ms;	/* calls name our end of it so long; 0 = they do not */
-	struct endpoint answer; /* such an end of the peer's, to be pinged at once; not set: none */
+	struct endpoint answer; /* such an end of the peer's, to be pinged; not set: none */
+	uint64_t answer_ms;	/* then, unless a way is found before */
 };
 
 struct peer {

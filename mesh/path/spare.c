@@ -32,6 +32,10 @@
  *
  * The turns of both go on meanwhile, for where one box filters they are enough; but no ping of a turn goes to
  * the place that is held, and the holder's next turn begins when the peer's is over (APART_MS).
+ *
+ * Who has just moved calls as one who says, is found by the main socket, and is to hear of no second place of
+ * ours, which it might keep to when we move: the answer waits for ANSWER_WAIT_MS, and is left out when a way is
+ * found meanwhile.
  */
 #include "mesh/path/spare.h"
 #include "mesh/path/candidates.h"
@@ -44,6 +48,7 @@
 enum { TURNS = 3, PAUSE_MS = 4000, FIRST_MS = 800, TURN_MS = 1500, OPEN_WAIT_MS = 50, STUN_WAIT_MS = 300 };
 /* 30 s are nf_conntrack_udp_timeout. */
 enum { HOLDS = 2, HOLD_MS = 35000, FORGOTTEN_MS = 31000, HOLD_GAP_MS = 8000, APART_MS = TURN_MS + 200 };
+enum { ANSWER_WAIT_MS = 500 };
 enum { OPENING_HOPS = 2 }; /* a neighbour's box, and no further where it is none */
 
 void spare_search(struct path *p, struct peer *e)
@@ -94,6 +99,7 @@ static void hold_step(struct path *p, struct peer *e)
 	struct hold *h = &e->hold;
 	if (way_trusted(p, e)) {
 		h->until_ms = h->saying_ms = 0;
+		h->answer = (struct endpoint) { 0 };
 	} else if (h->until_ms && p->now_ms >= h->until_ms) {
 		hold_end(p, e);
 	} else if (h->saying_ms && p->now_ms >= h->saying_ms) {
@@ -105,6 +111,8 @@ static void hold_step(struct path *p, struct peer *e)
 
 static uint64_t hold_due(const struct hold *h)
 {
+	if (endpoint_is_set(&h->answer)) /* who holds has none to give */
+		return h->answer_ms;
 	if (h->until_ms)
 		return h->next_ms < h->until_ms ? h->next_ms : h->until_ms;
 	return h->saying_ms ? h->saying_ms : UINT64_MAX;
@@ -120,7 +128,8 @@ static void neighbour_called(struct path *p, struct peer *e, const struct endpoi
 	} else if (!h->times && p->now_ms - h->said_ms >= FORGOTTEN_MS) {
 		h->said_ms = p->now_ms; /* one answer for each time that a hold takes */
 		h->answer = *at;
-		peer_wake(p, e, p->now_ms);
+		h->answer_ms = p->now_ms + ANSWER_WAIT_MS;
+		peer_wake(p, e, h->answer_ms);
 	}
 }
 
@@ -128,7 +137,8 @@ bool spare_ping(struct path *p, struct peer *e, struct place *to)
 {
 	struct hold *h = &e->hold;
 	bool holds = h->until_ms && p->now_ms >= h->next_ms && p->now_ms < h->until_ms;
-	if (way_trusted(p, e) || (!holds && !endpoint_is_set(&h->answer)))
+	bool answers = endpoint_is_set(&h->answer) && p->now_ms >= h->answer_ms;
+	if (way_trusted(p, e) || (!holds && !answers))
 		return false;
 	if (p->spare_failed) {
 		e->hold = (struct hold) { .said_ms = h->said_ms };
@@ -136,7 +146,7 @@ bool spare_ping(struct path *p, struct peer *e, struct place *to)
 	}
 	if (!p->spare_port) {
 		p->spare_wanted = true;
-		h->next_ms = p->now_ms + OPEN_WAIT_MS;
+		h->next_ms = h->answer_ms = p->now_ms + OPEN_WAIT_MS;
 		return false;
 	}
 	if (holds) {

@@ -181,6 +181,52 @@ static void call_from_a_turn(const struct pair *x)
 	assert_true(p->active->hold.until_ms);
 }
 
+/* A call that names a place after the peer's box has forgotten us is answered from the spare socket, once. Not at once: a peer
+ * that moved, and is found by the main socket, hears of no second place of ours, which it might keep to when we move. */
+static void answered_late(void **state)
+{
+	enum { WAIT_MS = 500, FORGOTTEN_MS = 31000 };
+	static const struct {
+		uint64_t said_ago, after_ms;
+		bool found, answered;
+	} rows[] = {
+		{ FORGOTTEN_MS, WAIT_MS, false, true },
+		{ FORGOTTEN_MS, WAIT_MS - 1, false, false },
+		{ FORGOTTEN_MS, WAIT_MS, true, false },
+		{ FORGOTTEN_MS - 1, WAIT_MS, false, false },
+	};
+	(void)state;
+	struct pair x = neighbours_of(7, FILTER_APDF, FILTER_APDF);
+	world_router_of(x.w, x.a->net)->open = world_router_of(x.w, x.b->net)->open = true;
+	x.w->neighbours = true;
+	start_both(&x);
+	world_run(x.w, FORGOTTEN_MS);
+	world_talk(x.w, x.a, x.b, 600, 10);
+	struct path *p = x.a->path;
+	struct peer *e = p->active, before = *e;
+	assert_true(e && !way_trusted(p, e));
+	p->spare_port = 50000;
+	e->turn_ms = 0;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct endpoint news = { .ip = world_router_of(x.w, x.b->net)->address, .port = 50000 };
+		struct place to = { 0 };
+		uint64_t called_ms = p->now_ms;
+		e->hold = (struct hold) { .said_ms = called_ms - rows[i].said_ago };
+		spare_called(p, e, &news);
+		p->now_ms += rows[i].after_ms;
+		e->way_state = rows[i].found ? WAY_TRUSTED : before.way_state;
+		e->trust_ms = p->now_ms + rows[i].found;
+		if (spare_ping(p, e, &to) != rows[i].answered || spare_ping(p, e, &to))
+			fail_msg("row %zu", i);
+		assert_true(!rows[i].answered || (to.socket == PATH_SPARE && endpoint_equal(&to.at, &news)));
+		spare_step(p, e);
+		assert_true(!rows[i].found || !endpoint_is_set(&e->hold.answer));
+		p->now_ms = called_ms;
+	}
+	e->way_state = before.way_state;
+	world_free(x.w);
+}
+
 /* A machine that has no socket to give is not asked for it again and again. */
 static void neighbours_without_sockets(void **state)
 {
@@ -337,7 +383,7 @@ int main(void)
 	const struct CMUnitTest tests[] = { cmocka_unit_test(called_first), cmocka_unit_test(both_ends),
 		cmocka_unit_test(who_is_pinged_quietly), cmocka_unit_test(called_often),
 		cmocka_unit_test(asked_in_the_quiet), cmocka_unit_test(neighbours),
-		cmocka_unit_test(one_net_apart), cmocka_unit_test(neighbours_without_sockets),
-		cmocka_unit_test(asked_in_a_hold) };
+		cmocka_unit_test(one_net_apart), cmocka_unit_test(answered_late),
+		cmocka_unit_test(neighbours_without_sockets), cmocka_unit_test(asked_in_a_hold) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -171,11 +171,21 @@ static struct list_fetch *start(const char *target)
 	return start_as(url, target, false);
 }
 
+static void late(void *arg)
+{
+	*(bool *)arg = true;
+}
+
 /* Until n exchanges or changes are over. */
 static void until(const unsigned *what, unsigned n)
 {
-	for (uint64_t began_ms = clock_now_ms(); *what < n && clock_now_ms() - began_ms < 30000;)
+	enum { LIMIT_MS = 60000 };
+	bool over = false;
+	struct loop_timer *limit = loop_timer_new(site.loop, late, &over);
+	loop_timer_set(limit, LIMIT_MS);
+	while (*what < n && !over)
 		loop_run_once(site.loop);
+	loop_timer_free(limit);
 	assert_true(*what >= n);
 }
 

@@ -400,7 +400,8 @@ static const struct man_item exits[] = {
 	{ "1", "a scenario failed" },
 	{ "2", "the command line or a file is wrong" },
 	{ "3", "this machine cannot run it; simnet doctor says what it lacks" },
-	{ "4", "the network could not be built as the file asks, or the output not be written" },
+	{ "4", "the network could not be built as the file asks, the output not be written, or no process or "
+	       "descriptor was left" },
 	{ "5", "the machine was too slow to tell whether a scenario passes: inconclusive" },
 	{ "130", "interrupted" },
 	{ NULL, NULL },

@@ -38,6 +38,8 @@ int run_exit_code(const struct run *run, int err, enum stage stage)
 		return run->r->keep == KEEP_UP ? EXIT_PASS : EXIT_INTERRUPTED;
 	if (!err)
 		return EXIT_PASS;
+	if (lab_short_of(err))
+		return EXIT_BROKEN;
 	if (stage == STAGE_RUN)
 		return is_unsure(run, err) ? EXIT_UNSURE : EXIT_FAILED;
 	if (stage == STAGE_BUILD && err == -ETIMEDOUT) /* a router that could not be measured */

@@ -595,6 +595,10 @@ int runner_run(struct runner *r)
 		stage = STAGE_RUN;
 		err = play(run, &eb);
 	}
+	if (lab_short_of(err)) {
+		const struct errbuf was = eb;
+		err_say(&eb, err, "%.300s: %s", was.text, lab_short_of(err));
+	}
 	if (run->lab.loop)
 		lab_sleep(&run->lab, 1); /* a signal that came meanwhile */
 	int code = run_exit_code(run, err, stage);

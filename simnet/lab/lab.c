@@ -99,6 +99,18 @@ struct proc_place lab_place(const struct lab *l, int host)
 
 /* ---- commands, waited for */
 
+const char *lab_short_of(int code)
+{
+	switch (code) {
+	case -EAGAIN:
+		return "no more processes may be started here; raise the limit (ulimit -u, pids.max of the "
+		       "cgroup)";
+	case -EMFILE: return "a process may open no more files; raise the limit (ulimit -n)";
+	case -ENFILE: return "the machine opens no more files; raise /proc/sys/fs/file-max";
+	default: return NULL;
+	}
+}
+
 bool lab_may_have_given_up(int status, uint64_t took_ms)
 {
 	return status > 0 && status < STATUS_NOT_RUN && took_ms >= WAITED_MS;

@@ -80,6 +80,9 @@ struct proc_place lab_place(const struct lab *l, int host);
 int lab_run(struct lab *l, int host, const char *const *argv, uint64_t timeout_ms, struct buf *out,
 	struct errbuf *eb);
 
+/* What the machine is short of where something failed with this code, and what to do; NULL: it is not for that. Who is tested
+ * has nothing to do with it. */
+const char *lab_short_of(int code);
 /* It ended by itself, with a failure, and not at once: it may have waited, for a time of its own that is not stretched on a slow
  * machine. Who ends at once has not waited, and who was killed or could not be run has not judged. */
 bool lab_may_have_given_up(int status, uint64_t took_ms);

@@ -299,7 +299,7 @@ static void advance(struct program *p)
 		}
 	}
 	if (go < 0)
-		program_fail(p, ERR_REFUSED, eb.text);
+		program_fail(p, lab_short_of(eb.code) ? eb.code : ERR_REFUSED, eb.text);
 	else if (p->state == PROGRAM_STARTING && p->phase == PHASE_DONE)
 		become_ready(p);
 }

@@ -17,7 +17,7 @@ bool step_should_stop(const struct lab *l, struct errbuf *eb)
 	else if (l->failed)
 		*eb = l->failure;
 	else if (l->story->lost)
-		err_say(eb, -l->story->lost, "nobody can read on");
+		err_say(eb, -EIO, "the story cannot be written on: %s", strerror(l->story->lost));
 	return l->interrupted || l->failed || l->story->lost;
 }
 

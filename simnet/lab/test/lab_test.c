@@ -8,6 +8,7 @@
 #include "mesh/base/err.h"
 #include "simnet/lab/lab.h"
 #include <errno.h>
+#include <string.h>
 
 /* Who fails at once has not waited; who was killed, or could not be run, has not judged. */
 static void test_gave_up(void **state)
@@ -34,8 +35,19 @@ static void test_gave_up(void **state)
 			fail_msg("row %zu", i);
 }
 
+static void test_short_of(void **state)
+{
+	(void)state;
+	assert_non_null(strstr(lab_short_of(-EMFILE), "ulimit -n"));
+	assert_non_null(strstr(lab_short_of(-EAGAIN), "ulimit -u"));
+	assert_non_null(lab_short_of(-ENFILE));
+	assert_null(lab_short_of(0));
+	assert_null(lab_short_of(-ETIMEDOUT));
+	assert_null(lab_short_of(ERR_REFUSED));
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_gave_up) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_gave_up), cmocka_unit_test(test_short_of) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

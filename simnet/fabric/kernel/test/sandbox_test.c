@@ -294,7 +294,8 @@ static void wait_for_all(void)
 	do {
 		while ((left = waitpid(-1, NULL, WNOHANG)) > 0)
 			;
-	} while (left == 0 && sigtimedwait(&deaths, NULL, &most) > 0);
+	} while (left == 0 &&
+		 (sigtimedwait(&deaths, NULL, &most) > 0 || errno == EINTR)); /* a stop ends it too */
 	assert_int_equal(sigprocmask(SIG_SETMASK, &before, NULL), 0);
 	if (left == 0)
 		fail_msg("a process of the sandbox is left");

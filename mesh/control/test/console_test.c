@@ -8,6 +8,7 @@
 
 #include "mesh/control/test/browser.h"
 #include <arpa/inet.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -297,6 +298,8 @@ static void read_until(int fd, const char *what)
 	size_t len = 0;
 	for (;;) {
 		ssize_t n = read(fd, text + len, sizeof(text) - 1 - len);
+		if (n < 0 && errno == EINTR) /* with a limit, a stop is enough */
+			continue;
 		if (!n && !what)
 			return;
 		if (n <= 0)

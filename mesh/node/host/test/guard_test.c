@@ -6,6 +6,7 @@
 #include "mesh/os/sock.h"
 #include <setjmp.h>
 #include <stdarg.h>
+#include <errno.h>
 #include <poll.h>
 #include <stdint.h>
 #include <sys/socket.h>
@@ -336,7 +337,12 @@ static bool tcp_is_answered(const char *to, int listener)
 	bool ok = connect(fd, (struct sockaddr *)&ss, n) == 0;
 	struct pollfd due = { .fd = listener, .events = POLLIN };
 	int other = ok && poll(&due, 1, 10000) == 1 ? accept(listener, NULL, NULL) : -1;
-	ok = other >= 0 && send(other, "x", 1, 0) == 1 && recv(fd, &byte, 1, 0) == 1 && byte == 'x';
+	ok = other >= 0 && send(other, "x", 1, 0) == 1;
+	ssize_t got;
+	do
+		got = ok ? recv(fd, &byte, 1, 0) : 0;
+	while (got < 0 && errno == EINTR); /* with a limit, a stop is enough */
+	ok = got == 1 && byte == 'x';
 	close(fd);
 	if (other >= 0)
 		close(other);

@@ -4,6 +4,7 @@
 #include "mesh/os/errand.h"
 #include <setjmp.h>
 #include <stdarg.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,6 +51,8 @@ static void talk(void *arg, int stop)
 		shutdown(fd, SHUT_WR);
 	for (size_t at = 0; at < sizeof(w->reply) - 1;) {
 		ssize_t k = recv(fd, w->reply + at, sizeof(w->reply) - 1 - at, 0);
+		if (k < 0 && errno == EINTR) /* with a limit, a stop is enough */
+			continue;
 		if (k <= 0)
 			break;
 		at += (size_t)k;

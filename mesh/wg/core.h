@@ -81,6 +81,7 @@ void wg_timer_initiation_sent(struct wg *w, uint64_t now_ms, struct wg_peer *p);
 void wg_timer_session_made(struct wg *w, uint64_t now_ms, struct wg_peer *p);
 void wg_timer_session_awaited(struct wg *w, uint64_t now_ms, struct wg_peer *p);
 void wg_timer_retry_at(struct wg *w, struct wg_peer *p, uint64_t at);
+void wg_timer_missed(struct wg *w, uint64_t now_ms, struct wg_peer *p);
 void wg_timer_repeat_at(struct wg *w, struct wg_peer *p, uint64_t at); /* an attempt is under way */
 void wg_timer_answer_at(struct wg *w, struct wg_peer *p, uint64_t at);
 void wg_timer_forget(struct wg *w, struct wg_peer *p);

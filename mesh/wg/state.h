@@ -25,6 +25,7 @@ enum {
 	WG_COOKIE_MS = 120000,
 	WG_WIPE_MS = 3 * WG_REJECT_AFTER_MS,
 	WG_REPEAT_MS = 1000, /* the same initiation once more, should the first be lost */
+	WG_MISSED_MS = 200,  /* ... and sooner, should the peer not have been there */
 	WG_FLOOD_MS = 20,    /* between two handshake messages to or from one peer */
 	WG_LOAD_WINDOW_MS = 100,
 	WG_LOAD_MESSAGES = 50, /* handshake messages per window that we serve without cookies */
@@ -49,6 +50,7 @@ struct wg_session {
 struct wg_attempt {
 	uint32_t local;
 	bool repeated, cookie_answered;
+	bool missed;		    /* the peer was not where it was sent */
 	uint64_t begun_ms, sent_ms; /* begun: the first try, for giving up */
 	uint64_t left_ms;	    /* when its bytes last went out */
 	uint8_t ephemeral[KEY_LEN];

@@ -91,6 +91,21 @@ void wg_timer_repeat_at(struct wg *w, struct wg_peer *p, uint64_t at)
 	arm(w, p, &p->retry_at, at);
 }
 
+/* Half as long again as it has been tried for. */
+static uint64_t missed_wait(const struct wg_attempt *a, uint64_t now_ms)
+{
+	uint64_t half = (now_ms - a->begun_ms) / 2;
+	return half > WG_MISSED_MS ? half : WG_MISSED_MS;
+}
+
+void wg_timer_missed(struct wg *w, uint64_t now_ms, struct wg_peer *p)
+{
+	uint64_t at = now_ms + missed_wait(p->attempt, now_ms);
+	p->attempt->missed = true;
+	if (at < p->retry_at)
+		arm(w, p, &p->retry_at, at);
+}
+
 void wg_timer_answer_at(struct wg *w, struct wg_peer *p, uint64_t at)
 {
 	arm(w, p, &p->answer_at, at);
@@ -110,6 +125,8 @@ static void retry(struct wg *w, uint64_t now_ms, struct wg_peer *p)
 		a->repeated = now_ms - a->sent_ms >= WG_REPEAT_MS; /* not a copy for a new path */
 		arm(w, p, &p->retry_at,
 			a->sent_ms + (a->repeated ? WG_RETRY_MS + jitter(w) : (uint64_t)WG_REPEAT_MS));
+		if (a->missed)
+			wg_timer_missed(w, now_ms, p);
 		wg_handshake_repeat(w, now_ms, p);
 		return;
 	}

@@ -258,6 +258,13 @@ void wg_path_changed(struct wg *w, uint64_t now_ms, uint64_t peer)
 		(void)wg_handshake_begin(w, now_ms, p);
 }
 
+void wg_peer_missed(struct wg *w, uint64_t now_ms, uint64_t peer)
+{
+	struct wg_peer *p = wg_peer_made(w, peer);
+	if (p && p->attempt)
+		wg_timer_missed(w, now_ms, p);
+}
+
 void wg_handshake_anew(struct wg *w, uint64_t now_ms, uint64_t peer)
 {
 	struct wg_peer *p = wg_peer_made(w, peer);

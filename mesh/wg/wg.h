@@ -122,6 +122,8 @@ enum wg_verdict wg_receive(
 
 /* A better way exists: repeat a pending handshake at once. */
 void wg_path_changed(struct wg *w, uint64_t now_ms, uint64_t peer);
+/* What was sent to the peer a moment ago met nobody: a pending handshake is repeated soon, and then ever more rarely. */
+void wg_peer_missed(struct wg *w, uint64_t now_ms, uint64_t peer);
 /* A pending handshake begins anew: the peer may not have known us, or may have answered and not been heard. */
 void wg_handshake_anew(struct wg *w, uint64_t now_ms, uint64_t peer);
 /* Handshake now unless either end began one in the last second or the session is younger than 120 s. */

@@ -398,7 +398,10 @@ void dataplane_relay_received(
 void dataplane_relay_peer_gone(struct plane *d, int32_t region, const struct node_key *who)
 {
 	end_run(d); /* who is heard after that is there */
-	path_relay_peer_gone(d->path, plane_now(d), region, who);
+	uint64_t id, now = plane_now(d);
+	path_relay_peer_gone(d->path, now, region, who);
+	if (path_peer_by_key(d->path, who, &id))
+		wg_peer_missed(d->wg, now, id);
 }
 
 /* --- the whole --- */

@@ -103,11 +103,31 @@ static void test_relay_run(void **state)
 	world_free(w);
 }
 
+/* A peer that is at its relay a moment later than we speak to it is met without a second's wait. */
+static void test_relay_missed(void **state)
+{
+	struct world *w = world_new();
+	struct side *a = &w->side[0], *b = &w->side[1];
+	(void)state;
+	w->no_udp = true;
+	world_map(w, 0, "");
+	world_map(w, 1, WORLD_ALL);
+	w->no_relay = true;
+	world_send(w, 0, 1000, 80, "abc");
+	world_run(w, 100);
+	w->no_relay = false;
+	dataplane_relay_peer_gone(&a->d, WORLD_REGION, &b->key);
+	world_run(w, 500);
+	assert_int_equal(b->n_tun, 1);
+	world_free(w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_relay_reads_are_gathered),
 		cmocka_unit_test(test_relay_run),
+		cmocka_unit_test(test_relay_missed),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

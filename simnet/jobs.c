@@ -6,6 +6,7 @@
 #include "simnet/host/source.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +14,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -417,6 +419,34 @@ static int write_reports(const struct command *c)
 	return err ? EXIT_BROKEN : EXIT_PASS;
 }
 
+/* Before anything runs: a report that cannot be written at the end would have cost the whole run. */
+static int check_report(const char *path, struct errbuf *eb)
+{
+	char dir[PATH_MAX];
+	struct stat st;
+
+	if (!path || !*path)
+		return 0;
+	const char *slash = strrchr(path, '/');
+	if (stat(path, &st) == 0)
+		return S_ISDIR(st.st_mode)  ? err_set(eb, -EISDIR, "write %s", path)
+		       : access(path, W_OK) ? err_set(eb, -errno, "write %s", path)
+					    : 0;
+	snprintf(dir, sizeof(dir), "%.*s", slash ? (int)(slash - path + 1) : 1, slash ? path : ".");
+	return access(dir, W_OK | X_OK) ? err_set(eb, -errno, "write %s: the folder %s", path, dir) : 0;
+}
+
+static int check_reports(const struct command *c, struct errbuf *eb)
+{
+	const char *const paths[] = { c->opt.junit, c->opt.review.html,
+		c->opt.github ? getenv("GITHUB_STEP_SUMMARY") : NULL };
+	int err = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(paths) && !err; i++)
+		err = check_report(paths[i], eb);
+	return err;
+}
+
 static int run_jobs(struct command *c, struct jobs *j)
 {
 	struct errbuf eb = { 0 };
@@ -431,6 +461,10 @@ static int run_jobs(struct command *c, struct jobs *j)
 				: "no scenario matches -k or --tag");
 	if (c->opt.out && check_names(j, &eb))
 		return command_error(eb.text);
+	if (check_reports(c, &eb)) {
+		fprintf(stderr, "simnet: %s\n", eb.text);
+		return EXIT_BROKEN;
+	}
 	int err = run_all(c, j, &eb);
 	if (err)
 		fprintf(stderr, "simnet: %s\n", eb.text);

@@ -128,9 +128,10 @@ int labs_inject(struct command *c)
 int labs_clean(struct command *c)
 {
 	struct shell_lab labs[LABS_MAX];
-	int n = shell_find(labs, LABS_MAX);
-	(void)c;
 
+	if (c->n_words)
+		return command_error("clean takes no words");
+	int n = shell_find(labs, LABS_MAX);
 	printf("nothing to remove: runs keep nothing outside their own namespaces\n");
 	for (int i = 0; i < n; i++)
 		printf("lab %s is up, process %d; Ctrl-C there, or 'kill %d', ends it\n", labs[i].name,

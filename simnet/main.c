@@ -160,9 +160,10 @@ static int verb_up(struct command *c)
 static int verb_doctor(struct command *c)
 {
 	struct doctor_check checks[64];
-	int n = doctor_checks(checks, (int)ARRAY_LEN(checks)), missing = 0;
-	(void)c;
 
+	if (c->n_words)
+		return command_error("doctor takes no words");
+	int n = doctor_checks(checks, (int)ARRAY_LEN(checks)), missing = 0;
 	for (int i = 0; i < n; i++) {
 		missing += checks[i].needed && !checks[i].ok;
 		printf("%-4s %-*s%s%s\n",

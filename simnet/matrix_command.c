@@ -1,5 +1,6 @@
 #include "simnet/command.h"
 
+#include "mesh/base/text.h"
 #include "simnet/host/proc.h"
 #include "simnet/host/sandbox.h"
 #include "simnet/matrix/grid.h"
@@ -54,6 +55,19 @@ static int list_sheets(void)
 	return EXIT_PASS;
 }
 
+static int no_sheet(const char *name)
+{
+	const char *names[SHEETS_MAX + 1] = { NULL };
+	char text[200];
+
+	for (size_t i = 0; i < n_sheets && i < SHEETS_MAX; i++)
+		names[i] = sheets[i].name;
+	const char *near = text_nearest(name, names);
+	snprintf(text, sizeof(text), "no sheet '%.60s'%s%s%s 'simnet matrix --list' names them", name,
+		near ? "; did you mean '" : "", near ? near : "", near ? "'?" : ";");
+	return command_error(text);
+}
+
 static bool read_protos(const char *word, bool protos[SHEET_PROTOS])
 {
 	bool both = !word || !strcmp(word, "both");
@@ -72,7 +86,8 @@ static int print_cell(const struct command *c, const bool protos[SHEET_PROTOS])
 	int a, b;
 
 	if (!s || c->n_words > 1)
-		return command_error("--file takes one sheet; 'simnet matrix --list' names them");
+		return s ? command_error("--file takes one sheet; 'simnet matrix --list' names them")
+			 : no_sheet(c->words[0]);
 	snprintf(first, sizeof(first), "%.*s", colon ? (int)(colon - c->opt.matrix.file) : 0,
 		c->opt.matrix.file);
 	if (!colon || !sheet_class_parse(first, &a) || !sheet_class_parse(colon + 1, &b))
@@ -197,8 +212,7 @@ static int choose_sheets(struct matrix_work *w, const bool protos[SHEET_PROTOS])
 		code = add_sheet(w, &sheets[i], protos);
 	for (int i = 0; i < c->n_words && !code; i++) {
 		const struct sheet *s = sheet_find(c->words[i]);
-		code = s ? add_sheet(w, s, protos)
-			 : command_error("no such sheet; 'simnet matrix --list' names them");
+		code = s ? add_sheet(w, s, protos) : no_sheet(c->words[i]);
 	}
 	return code || w->n ? code : add_sheet(w, &sheets[0], protos);
 }

@@ -114,6 +114,13 @@ static void test_wrong_use(void **state)
 	command_line_expect("simnet run typo.yaml pass.yaml", 2,
 		"typo.yaml:3:1: unknown key 'nods' in the scenario; did you mean");
 	command_line_expect("simnet run --tap --json pass.yaml", 2, "choose one");
+	/* Before anything runs. */
+	command_line_expect("simnet run --junit no/j.xml pass.yaml >said", 4,
+		"simnet: write no/j.xml: the folder no/: No such");
+	command_line_expect("simnet run --html . pass.yaml >>said", 4, "simnet: write .: Is a directory");
+	command_line_expect(
+		"GITHUB_STEP_SUMMARY=no/sum simnet run --github pass.yaml >>said", 4, "write no/sum");
+	command_line_expect("wc -c <said", 0, "0\n");
 	command_line_expect("simnet run --pcap never pass.yaml", 2, "--pcap is fail, all or off");
 	command_line_expect("simnet run -k nowhere pass.yaml", 2, "no scenario matches");
 	command_line_expect("simnet run --out o pass.yaml again.yaml", 2, "are both named 'pass'");

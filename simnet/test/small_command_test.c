@@ -66,7 +66,13 @@ static void test_matrix_and_reports(void **state)
 {
 	(void)state;
 	command_line_expect("simnet matrix --list", 0, "same-subnets");
-	command_line_expect("simnet matrix nosuch", 2, "no such sheet");
+	command_line_expect(
+		"simnet matrix nosuch", 2, "no sheet 'nosuch'; 'simnet matrix --list' names them");
+	command_line_expect(
+		"simnet matrix palin", 2, "no sheet 'palin'; did you mean 'plain'? 'simnet matrix");
+	command_line_expect("simnet matrix --file EIM/EIF:EIM/EIF palin", 2, "did you mean 'plain'?");
+	command_line_expect("simnet doctor all", 2, "doctor takes no words");
+	command_line_expect("simnet clean all", 2, "clean takes no words");
 	command_line_expect("simnet matrix --all plain", 2, "--all or names, not both");
 	command_line_expect("simnet matrix --proto sctp", 2, "--proto is udp, tcp or both");
 	command_line_expect("simnet matrix --file EIM/APDF", 2, "--file takes two classes");

@@ -137,33 +137,49 @@ int router_by_name(
 	return yaml_error_near(y, at, name, names, "no router '%s'", name);
 }
 
-static int check_uplink_circles(struct yaml_reader *y, const struct scenario *s, size_t i)
+static int cut_uplink_circles(struct yaml_reader *y, struct scenario *s, size_t i)
 {
-	const struct scn_router *r = &s->routers[i];
+	struct scn_router *r = &s->routers[i];
+	int first = 0;
 
 	for (size_t k = 0; k < r->n_uplinks; k++)
 		for (int up = r->uplinks[k].network; up >= 0; up = s->routers[up].behind)
-			if (up == (int)i)
-				return yaml_error(
+			if (up == (int)i) {
+				int err = yaml_error(
 					y, r->uplinks[k].at, "router '%s' would be behind itself", r->name);
-	return 0;
+				first = first ? first : err;
+				r->uplinks[k].network = -1;
+				break;
+			}
+	return first;
 }
 
-static int check_circles(struct yaml_reader *y, const struct scenario *s)
+static bool is_behind_itself(const struct scenario *s, int router)
 {
+	int up = s->routers[router].behind;
+
+	for (size_t hops = 0; up >= 0 && up != router && hops < s->n_routers; hops++)
+		up = s->routers[up].behind;
+	return up == router;
+}
+
+/* Such a router is on the internet from here on: what else is wrong is looked for by those who follow the way up. */
+static int cut_circles(struct yaml_reader *y, struct scenario *s)
+{
+	int first = 0;
+
+	for (size_t i = 0; i < s->n_routers; i++)
+		if (is_behind_itself(s, (int)i)) {
+			int err = yaml_error(
+				y, s->routers[i].at, "router '%s' is behind itself", s->routers[i].name);
+			first = first ? first : err;
+			s->routers[i].behind = -1;
+		}
 	for (size_t i = 0; i < s->n_routers; i++) {
-		size_t hops = 0;
-		for (int up = (int)i; up >= 0; up = s->routers[up].behind)
-			if (hops++ > s->n_routers)
-				return yaml_error(y, s->routers[i].at, "router '%s' is behind itself",
-					s->routers[i].name);
+		int err = cut_uplink_circles(y, s, i);
+		first = first ? first : err;
 	}
-	for (size_t i = 0; i < s->n_routers; i++) {
-		int err = check_uplink_circles(y, s, i);
-		if (err)
-			return err;
-	}
-	return 0;
+	return first;
 }
 
 int routers_read(struct yaml_reader *y, const struct yaml_value *v, struct scenario *s)
@@ -196,5 +212,6 @@ int routers_read(struct yaml_reader *y, const struct yaml_value *v, struct scena
 		err = balance && !err ? balance_read(y, balance, r) : 0;
 		first = first ? first : err;
 	}
-	return first ? first : check_circles(y, s);
+	int err = cut_circles(y, s);
+	return first ? first : err;
 }

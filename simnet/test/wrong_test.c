@@ -52,6 +52,18 @@ static void test_wrong_files(void **state)
 		/* self behind */
 		{ HEAD "routers:\n  r: {nat: home, behind: r}\nnodes:\n  a: {at: r}\n",
 			"w.yaml:4:3: router 'r' is behind itself" },
+		/* a cycle, and what asks for the way up */
+		{ HEAD "routers:\n  r: {nat: home, behind: r}\nnodes:\n  a: {at: r}\n  b: {at: internet}\n"
+		       "steps:\n  - expect: {path: a->b, is: oracle}\n",
+			"w.yaml:4:3: router 'r' is behind itself" },
+		{ HEAD "routers:\n  q: {nat: home, behind: r}\n  r: {nat: home, behind: s}\n  s: {nat: hoem, "
+		       "behind: r}\n"
+		       "nodes:\n  a: {at: q}\n  b: {at: internet}\nsteps:\n  - expect: {path: a->b, is: "
+		       "oracle}\n",
+			"w.yaml:6:12: 'hoem' is not a value of 'nat' (none, public, home, easy, cgnat, "
+			"full-cone, restricted, symmetric, hard, pfsense, linux-masquerade, docker, "
+			"corporate, hotel, mobile-4g, cloud-gateway); did you mean 'home'?\n"
+			"w.yaml:5:3: router 'r' is behind itself" },
 		/* behind missing */
 		{ HEAD "routers:\n  r: {nat: home, behind: zz}\nnodes:\n  a: {at: r}\n",
 			"w.yaml:4:26: no router 'zz'" },

@@ -38,31 +38,44 @@ static void called_first(void **state)
 
 enum { ALONE, TOGETHER, LIKE_OTHERS, LATE_CALLS, LOST_CALLS, WAYS };
 
+/* Both behind open boxes, each known to the other's relay; LOST_CALLS: the first calls from here on are lost. */
+static void start_open(struct pair *x, int way)
+{
+	world_router_of(x->w, x->a->net)->open = world_router_of(x->w, x->b->net)->open = true;
+	x->w->no_near = way == LIKE_OTHERS;
+	world_start(x->a);
+	x->w->no_near = false;
+	world_start(x->b);
+	world_run(x->w, 5000);
+	if (way == LOST_CALLS)
+		x->w->calls_from_ms = x->w->now_ms + 700;
+}
+
+/* How long it took, UINT64_MAX: longer than within_ms. Once direct it stays so for a minute, in which nothing is silent for longer
+ * than gap_ms. Frees the world. */
+static uint64_t until_direct(struct pair *x, uint64_t within_ms, uint64_t gap_ms)
+{
+	uint64_t took = world_until_direct(x->w, x->a, x->b, within_ms);
+	if (took != UINT64_MAX) {
+		assert_true(gap(x, 60000) <= gap_ms);
+		assert_true(world_direct(x->a, x->b));
+	}
+	world_free(x->w);
+	return took;
+}
+
 static uint64_t at_both_ends(uint64_t seed, int way, bool larger)
 {
 	struct pair x = pair_of(seed, FILTER_APDF, FILTER_APDF);
 	if ((memcmp(x.a->key.b, x.b->key.b, KEY_LEN) > 0) != larger)
 		x = (struct pair) { x.w, x.b, x.a };
-	world_router_of(x.w, x.a->net)->open = world_router_of(x.w, x.b->net)->open = true;
 	x.w->delay_ms = seed % 4 * 10; /* none: no two packets ever meet on the way */
-	x.w->no_near = way == LIKE_OTHERS;
 	if (way == LATE_CALLS)
 		x.w->relay_delay_ms[0] = x.w->relay_delay_ms[1] = 600;
-	world_start(x.a);
-	x.w->no_near = false;
-	world_start(x.b);
-	world_run(x.w, 5000);
-	if (way == LOST_CALLS)
-		x.w->calls_from_ms = x.w->now_ms + 700;
+	start_open(&x, way);
 	if (way == TOGETHER)
 		world_talk(x.w, x.b, x.a, 1, 1);
-	uint64_t took = world_until_direct(x.w, x.a, x.b, 30000);
-	if (took != UINT64_MAX) {
-		assert_true(gap(&x, 60000) <= 200);
-		assert_true(world_direct(x.a, x.b));
-	}
-	world_free(x.w);
-	return took;
+	return until_direct(&x, 30000, 200);
 }
 
 /* Whoever is heard first spoils the other's port; LIKE_OTHERS: the caller is heard at once. */
@@ -105,13 +118,8 @@ static void neighbours(void **state)
 		x.w->neighbours = true;
 		start_both(&x);
 		world_run(x.w, 5000);
-		uint64_t took = world_until_direct(x.w, x.a, x.b, 120000);
+		uint64_t took = until_direct(&x, 120000, 200);
 		worst = took > worst ? took : worst;
-		if (took != UINT64_MAX) {
-			assert_true(gap(&x, 60000) <= 200);
-			assert_true(world_direct(x.a, x.b));
-		}
-		world_free(x.w);
 	}
 	note("open boxes that are neighbours: direct", worst);
 	assert_true(worst <= 38000);
@@ -122,24 +130,11 @@ static uint64_t apart(uint64_t seed, uint8_t between, uint32_t relay_delay_ms, i
 	struct pair x = neighbours_of(seed * 37 / 2, FILTER_APDF, FILTER_APDF);
 	if ((memcmp(x.a->key.b, x.b->key.b, KEY_LEN) > 0) != (seed % 2))
 		x = (struct pair) { x.w, x.b, x.a };
-	world_router_of(x.w, x.a->net)->open = world_router_of(x.w, x.b->net)->open = true;
 	x.w->delay_ms = seed % 4;
 	x.w->between = between;
 	x.w->relay_delay_ms[0] = x.w->relay_delay_ms[1] = relay_delay_ms;
-	x.w->no_near = way == LIKE_OTHERS;
-	world_start(x.a);
-	x.w->no_near = false;
-	world_start(x.b);
-	world_run(x.w, 5000);
-	if (way == LOST_CALLS)
-		x.w->calls_from_ms = x.w->now_ms + 700;
-	uint64_t took = world_until_direct(x.w, x.a, x.b, 120000);
-	if (took != UINT64_MAX) {
-		assert_true(gap(&x, 60000) <= 200 + 2 * relay_delay_ms);
-		assert_true(world_direct(x.a, x.b));
-	}
-	world_free(x.w);
-	return took;
+	start_open(&x, way);
+	return until_direct(&x, 120000, 200 + 2 * relay_delay_ms);
 }
 
 /* Outer addresses of one /24, as with neighbours, but with a router or two between the boxes, so that what opens the one

@@ -3,6 +3,7 @@
 #include "mesh/base/text.h"
 #include "mesh/os/completion.h"
 #include "mesh/os/man.h"
+#include "mesh/os/program_text.h"
 #include "simnet/fabric/kernel/engine_kernel.h"
 #include "simnet/doctor.h"
 #include "simnet/host/sandbox.h"
@@ -569,9 +570,5 @@ int main(int argc, char **argv)
 	open_missing_fds();
 	int code = run_command(argc, argv, words);
 	free(words);
-	if ((fflush(stdout) != 0 || ferror(stdout)) && code == EXIT_PASS) {
-		fprintf(stderr, "simnet: the output cannot be written: %s\n", strerror(errno));
-		code = EXIT_BROKEN;
-	}
-	return code;
+	return program_text_end("simnet", code, EXIT_BROKEN);
 }

@@ -295,6 +295,11 @@ void blocker_move(struct blocker *b, struct resolver *core)
 /* Not an error: why it has not come is said when it is asked for. */
 static void missing_say(struct blocker *b, const struct conf_block *c, uint32_t missing)
 {
+	static const char one[] =
+		"the list %.100s has not come from its URL yet: names are answered without it";
+	static const char more[] =
+		"the list %.100s and %zu more have not come from their URLs yet: names are answered "
+		"without them";
 	const char *first = "";
 	b->missing = 0;
 	b->trouble[0] = 0;
@@ -302,15 +307,9 @@ static void missing_say(struct blocker *b, const struct conf_block *c, uint32_t 
 		if (missing >> i & 1 && !b->missing++)
 			first = c->lists[i].name;
 	if (b->missing == 1)
-		snprintf(b->trouble, sizeof(b->trouble),
-			"the list %.100s has not come from its URL yet: names are answered without it",
-			first);
+		snprintf(b->trouble, sizeof(b->trouble), one, first);
 	else if (b->missing)
-		snprintf(b->trouble, sizeof(b->trouble),
-			"the list %.100s and %zu more have not come from their URLs yet: names are answered "
-			"without "
-			"them",
-			first, b->missing - 1);
+		snprintf(b->trouble, sizeof(b->trouble), more, first, b->missing - 1);
 }
 
 /* The set of d->rules serves. */

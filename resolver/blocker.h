@@ -37,8 +37,8 @@ struct blocker_state {
 	size_t missing;		/* of the lists, those that have never come from their URL */
 	uint64_t pause_ms;	/* of the configuration */
 	uint64_t pause_left_ms; /* 0: names are blocked */
-	const char *
-		trouble; /* why it is not what was configured last; or what is missing; "" = it is, whole; valid until the next call */
+	/* Why it is not what was configured last, or what is missing; "" = it is, whole. Valid until the next call. */
+	const char *trouble;
 };
 void blocker_state(const struct blocker *b, struct blocker_state *out);
 /* What serves, valid until the next call into the loop; NULL: nothing yet. */

@@ -15,8 +15,9 @@ struct proxies;
 struct list_fetch_options { /* strings are copied */
 	struct loop *loop;
 	const char *name, *url; /* name: for the log */
-	const char *
-		path; /* the file; its ETag is in "path.etag", where it came from in "path.url". As old as it is, and from this URL, it need not be asked for */
+	/* The file; its ETag is in "path.etag", where it came from in "path.url". As old as it is, and from this URL, it need
+	 * not be asked for. */
+	const char *path;
 	uint64_t every_ms;
 	uint64_t
 		retry_ms; /* after a failure, then twice as long, up to every_ms; 0 = 5 minutes, 10 s while there is none */

@@ -350,11 +350,11 @@ static void report(struct bench *b, unsigned rules, double wall_s)
 	kill(b->pid, SIGTERM);
 	if (waitpid(b->pid, NULL, 0) != b->pid)
 		die("the server is gone");
-	printf("{\"nodes\":%zu,\"rules\":%u,\"joined\":%zu,\"streaming\":%zu,\"cpu_s\":%.2f,\"left_cpu_s\":%."
-	       "2f,"
-	       "\"rss_mib\":%.1f,\"peak_mib\":%.1f,\"afterwards_mib\":%.1f,\"wall_s\":%.1f,\"map_mib\":%.1f}"
-	       "\n",
-		b->n, rules, b->joined, b->streaming, joined, left, rss, peak, after, wall_s,
+	printf("{\"nodes\":%zu,\"rules\":%u,\"joined\":%zu,\"streaming\":%zu,", b->n, rules, b->joined,
+		b->streaming);
+	printf("\"cpu_s\":%.2f,\"left_cpu_s\":%.2f,\"rss_mib\":%.1f,\"peak_mib\":%.1f,", joined, left, rss,
+		peak);
+	printf("\"afterwards_mib\":%.1f,\"wall_s\":%.1f,\"map_mib\":%.1f}\n", after, wall_s,
 		(double)b->bytes / 1048576);
 }
 

@@ -26,13 +26,13 @@ enum way_state {
 	WAY_UNPROVEN, /* best answered once, or plain WireGuard came from there: packets take it and the relay
 		       */
 	WAY_TRUSTED,  /* answered, until trust_ms; packets take it alone */
-	WAY_DOUBTED,  /* trusted, but the last probe went unanswered or the peer uses the relay: both */
+	WAY_DOUBTED,  /* trusted, but the last probe went unanswered, or the peer may have moved: both */
 	WAY_STATES
 };
 enum way_event {
 	WAY_EV_PONG,	  /* best answered; trust_ms is set */
 	WAY_EV_ROAMED,	  /* best is set by plain WireGuard: the peer knows no disco */
-	WAY_EV_MISSED,	  /* a probe went unanswered, or the peer uses the relay */
+	WAY_EV_MISSED,	  /* a probe went unanswered, or the peer may have moved */
 	WAY_EV_EXPIRED,	  /* trust_ms has passed, or too many probes went unanswered */
 	WAY_EV_FORGOTTEN, /* best is worth nothing: other links, other key, the send failed */
 	WAY_EVENTS
@@ -102,6 +102,8 @@ struct peer {
 	uint64_t unanswered_ms; /* first send since something came back on the direct way; 0 = none */
 	uint64_t no_data_ms;	/* first send since WireGuard authenticated anything direct; 0 = none */
 	uint64_t best_data_ms;	/* data came by best, or best was chosen */
+	uint64_t moved_ms;	/* data that had come by best came by another; 0 = never */
+	bool best_heard;	/* it comes by best: since that was chosen, and by no other */
 	/* Direct way. */
 	enum way_state way_state;
 	enum data_state data_state;
@@ -109,8 +111,10 @@ struct peer {
 	uint8_t failed;		       /* probes of best in a row without an answer */
 	struct endpoint best, seen_as; /* seen_as: ours, as the other end of best sees it */
 	double latency_ms;
+	uint64_t sure_ms; /* trust without doubt began */
 	uint64_t trust_ms, direct_ms, better_ms, best_pinged_ms;
-	uint64_t check_ms; /* the probe's answer is due; 0 = none */
+	uint64_t check_ms;   /* the probe's answer is due; 0 = none */
+	uint64_t doubted_ms; /* the peer may have moved then: older pings prove nothing; 0 = never */
 	/* The socket that its probes and packets leave by. spare.c */
 	enum path_socket socket;
 	uint8_t spare_turns;  /* in this search */

@@ -110,6 +110,8 @@ static bool set_made(struct path *p, struct peer *e, const struct path_peer *pee
 		e->heard = 0;
 		e->gone = 0;
 	}
+	const struct candidate *best = way_known(e) ? candidates_find(e, &e->best) : NULL;
+	bool was_named = best && (best->from & FROM_NETMAP);
 	candidates_forget(p, e, FROM_NETMAP);
 	for (size_t i = 0; i < peer->n_endpoints && i < NAMED_MAX; i++) {
 		if (!candidates_find(e, &peer->endpoints[i]))
@@ -119,6 +121,8 @@ static bool set_made(struct path *p, struct peer *e, const struct path_peer *pee
 			all = false;
 	}
 	candidates_sweep(p, e);
+	if (was_named)
+		session_named(p, e, FROM_NETMAP);
 	if (news && peer_active(p, e) && !way_trusted(p, e))
 		session_burst(p, e);
 	else if (moved && peer_active(p, e) && !way_trusted(p, e))
@@ -148,11 +152,15 @@ bool path_peer_set(struct path *p, uint64_t now_ms, const struct path_peer *peer
 	return set_made(p, c->peer, peer, news);
 }
 
-/* The peer uses the relay while we trust the direct way: it may know more than we do. */
+/* The peer uses the relay while we trust the direct way: it may know more than we do. Not what was on its way
+ * when the direct one was found; and a peer that goes on, since its data is lost on the way, is not asked for
+ * each packet. */
 static void heard_by_relay(struct path *p, struct peer *e)
 {
-	bool old_news = p->now_ms - e->direct_ms < 500 || !peer_active(p, e);
-	if (way_trusted(p, e) && !old_news && e->way_state != WAY_DOUBTED && !way_shut(e))
+	enum { JUST_FOUND_MS = 500, AGAIN_MS = 3000 };
+	bool told = p->now_ms - e->sure_ms < JUST_FOUND_MS ||
+		    (e->doubted_ms && p->now_ms - e->doubted_ms < AGAIN_MS);
+	if (way_sure(p, e) && !told && peer_active(p, e) && !way_shut(e))
 		session_doubt(p, e);
 }
 
@@ -162,6 +170,7 @@ static void heard_direct(struct path *p, struct peer *e, const struct endpoint *
 	if (way_is(e, from)) {
 		e->unanswered_ms = 0;
 		e->best_data_ms = p->now_ms;
+		e->best_heard = true;
 		way_data_feed(p, e, DATA_EV_HEARD);
 		return;
 	}
@@ -174,8 +183,9 @@ static void heard_direct(struct path *p, struct peer *e, const struct endpoint *
 		way_feed(p, e, WAY_EV_ROAMED);
 		return;
 	}
+	bool moved = session_peer_moved(p, e);
 	bool left = way_trusted(p, e) && session_peer_left(p, e, c);
-	if (p->now_ms - c->pinged_ms >= (left ? 250 : 100) && (left || !way_trusted(p, e)))
+	if (p->now_ms - c->pinged_ms >= (left ? 250 : 100) && (moved || left || !way_trusted(p, e)))
 		probe_send(p, e, (struct place) { .at = c->at, .socket = e->socket });
 }
 

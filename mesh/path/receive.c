@@ -91,17 +91,8 @@ static bool is_mesh(const struct addr *a)
 	return memcmp(a->b, ula, sizeof(ula)) == 0;
 }
 
-/* What it named before and names no more it has left, or lost: its data may still come from there, and ours would not arrive. */
-static bool is_left(struct path *p, struct peer *e, bool was_named)
-{
-	const struct candidate *best = way_sure(p, e) ? candidates_find(e, &e->best) : NULL;
-	return was_named && best && !(best->from & FROM_CALL);
-}
-
 static void call_received(struct path *p, struct peer *e, const struct disco_message *m)
 {
-	const struct candidate *best = way_known(e) ? candidates_find(e, &e->best) : NULL;
-	bool was_named = best && (best->from & FROM_CALL);
 	candidates_forget(p, e, FROM_CALL);
 	const struct endpoint *news = NULL;
 	for (size_t i = 0; i < m->n_endpoints && i < CANDIDATES_MAX / 2; i++) {
@@ -113,8 +104,7 @@ static void call_received(struct path *p, struct peer *e, const struct disco_mes
 		candidates_add(p, e, at, FROM_CALL);
 	}
 	candidates_sweep(p, e);
-	if (is_left(p, e, was_named))
-		session_doubt(p, e);
+	session_named(p, e, FROM_CALL);
 	quiet_called(e);
 	peer_wake(p, e, p->now_ms);
 	if (news)

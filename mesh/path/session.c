@@ -27,6 +27,9 @@
  * silence_time without anything coming back. Each probe has a time to be answered (check_ms). The first that
  * is not: the way is doubted, the relay carries copies. The second: trust is lost, the peer is called off the
  * way (call_off), the search begins. The fourth: the way is forgotten.
+ * It is doubted at once when the peer may have moved (session_doubt): it uses the relay, or tells by a call or
+ * through the map where it is and leaves the way out, or its data comes from elsewhere. Then a new answer
+ * counts, and no old one.
  *
  * The comparison, once a minute: all candidates again, for a better one.
  *
@@ -237,8 +240,40 @@ void session_forget_best(struct path *p, struct peer *e)
 void session_doubt(struct path *p, struct peer *e)
 {
 	way_feed(p, e, WAY_EV_MISSED);
-	if (!e->check_ms)
-		ping_best(p, e);
+	e->doubted_ms = p->now_ms;
+	if (e->check_ms && e->best_pinged_ms == p->now_ms)
+		return;
+	e->check_ms = 0;
+	ping_best(p, e);
+}
+
+/* The answer to a ping from before the doubt may be the last that the peer sent from where it was. */
+static bool is_old_proof(const struct path *p, const struct peer *e, double latency_ms)
+{
+	return e->way_state == WAY_DOUBTED && p->now_ms - (uint64_t)latency_ms < e->doubted_ms;
+}
+
+/* A peer tells where it is. What it leaves out, it may have left: its data may still come from there, and ours
+ * would not arrive. */
+void session_named(struct path *p, struct peer *e, uint8_t from)
+{
+	const struct candidate *best = way_sure(p, e) ? candidates_find(e, &e->best) : NULL;
+	if (best && !(best->from & from))
+		session_doubt(p, e);
+}
+
+/* Data came by the best, and now by another: the peer may have moved. Not for each packet of a peer that
+ * sends by both. */
+bool session_peer_moved(struct path *p, struct peer *e)
+{
+	bool moved = e->best_heard && way_sure(p, e) &&
+		     (!e->moved_ms || p->now_ms - e->moved_ms >= FOLLOW_LATE_MS);
+	e->best_heard = false;
+	if (moved) {
+		e->moved_ms = p->now_ms;
+		session_doubt(p, e);
+	}
+	return moved;
 }
 
 /* Data comes by c, and none by the best any more: the peer's choice is another. The larger key waits longer,
@@ -267,6 +302,8 @@ void session_pong(struct path *p, struct peer *e, struct candidate *c, double la
 	candidates_prove(p, e, c);
 	bool same = way_is(e, &c->at);
 	bool regained = !way_trusted(p, e);
+	if (same && is_old_proof(p, e, latency_ms))
+		return;
 	if (!same) {
 		if (!is_better(p, e, c, latency_ms))
 			return;
@@ -276,11 +313,14 @@ void session_pong(struct path *p, struct peer *e, struct candidate *c, double la
 				p->now_ms + 1000; /* the quickest is not always the best: compare once soon */
 		e->best = c->at;
 		e->best_data_ms = p->now_ms;
+		e->best_heard = false;
 		way_data_feed(p, e, DATA_EV_BEGINS);
 		e->no_data_ms = 0;
 	}
 	e->latency_ms = latency_ms;
 	e->trust_ms = p->now_ms + TRUST_MS;
+	if (e->way_state != WAY_TRUSTED)
+		e->sure_ms = p->now_ms;
 	e->direct_ms = p->now_ms;
 	e->best_pinged_ms = c->pinged_ms;
 	e->failed = 0;

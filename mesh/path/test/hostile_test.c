@@ -273,6 +273,27 @@ static void call_names_odd_places(void **state)
 	assert_int_equal(r->udp, 0);
 }
 
+/* A peer that calls has no way to us that it is sure of. Where it does not name the one in use, which it need not have named before,
+ * that is asked for, with copies by the relay, until it answers. */
+static void call_leaves_out_the_best(void **state)
+{
+	static const struct {
+		const char *named;
+		bool doubted;
+	} rows[] = { { "9.9.9.9:9", false }, { "7.7.7.7:7", true } };
+	struct rig *r = *state;
+	make_direct(r, "9.9.9.9:9");
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct disco_message m = {
+			.type = DISCO_CALL_ME_MAYBE, .endpoints = { at(rows[i].named) }, .n_endpoints = 1
+		};
+		r->now_ms += 20;
+		assert_false(use(r).relay);
+		give(r, m, NULL, true);
+		assert_int_equal(use(r).relay, rows[i].doubted);
+	}
+}
+
 static void call_storm_is_bounded(void **state)
 {
 	struct rig *r = *state;
@@ -421,6 +442,7 @@ int main(void)
 		T(pong_must_fit),
 		T(call_by_udp_is_ignored),
 		T(call_names_odd_places),
+		T(call_leaves_out_the_best),
 		T(call_storm_is_bounded),
 		T(ping_storm_is_bounded),
 		T(other_types),

@@ -32,6 +32,13 @@ void start_both(struct pair *x)
 	world_run(x->w, 300);
 }
 
+struct pair easy(uint64_t seed)
+{
+	struct pair x = pair_of(seed, FILTER_APDF, FILTER_APDF);
+	start_both(&x);
+	return x;
+}
+
 uint64_t gap(struct pair *x, uint64_t ms)
 {
 	struct stats *s = &x->a->to[x->b->index];

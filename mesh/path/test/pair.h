@@ -13,6 +13,7 @@ struct pair {
 struct pair pair_of(uint64_t seed, int a, int b);
 struct pair neighbours_of(uint64_t seed, int a, int b); /* ... whose outer addresses are of one link */
 void start_both(struct pair *x);
+struct pair easy(uint64_t seed); /* behind ordinary home routers, started */
 /* Longest time without an answer while a asks b for so long. */
 uint64_t gap(struct pair *x, uint64_t ms);
 /* A line of the test's output. */

@@ -45,13 +45,6 @@ static struct pair flat(uint64_t seed)
 	return x;
 }
 
-static struct pair easy(uint64_t seed)
-{
-	struct pair x = pair_of(seed, FILTER_APDF, FILTER_APDF);
-	start_both(&x);
-	return x;
-}
-
 static struct path_state state_of(struct node *n, struct node *peer)
 {
 	struct path_state s = { 0 };
@@ -246,59 +239,6 @@ static void nat_reset(void **state)
 		assert_true(back <= 1000);
 		world_free(x.w);
 	}
-}
-
-static void moves(void **state)
-{
-	(void)state;
-	struct pair x = easy(13);
-	assert_true(world_until_direct(x.w, x.a, x.b, 1000) <= 1000);
-	world_talk(x.w, x.a, x.b, 2000, 50);
-	int other = world_router(x.w, INTERNET, "198.51.100.9", MAP_EIM, FILTER_APDF);
-	world_move(x.a, other, "10.1.1.1");
-	uint64_t cost = gap(&x, 1000);
-	uint64_t back = world_until_direct(x.w, x.a, x.b, 10000);
-	note("a moves to another router: gap", cost);
-	note("                 direct again", back);
-	assert_true(cost <= 1000 && back <= 1000);
-	world_free(x.w);
-}
-
-/* The new way is slower than the one that died, so that the other end does not take it for its own sake; it only answers, and
- * hears all the time: it has to be told. Whoever has the larger key. */
-static void moves_to_slower(void **state)
-{
-	(void)state;
-	for (uint64_t i = 0; i < 8; i++) {
-		struct pair x = easy(40 + i);
-		struct node *mover = i % 2 ? x.b : x.a;
-		assert_true(world_until_direct(x.w, x.a, x.b, 1000) <= 1000);
-		world_talk(x.w, x.a, x.b, 2000, 50);
-		x.w->delay_ms += 10;
-		int other = world_router(x.w, INTERNET, "198.51.100.9", MAP_EIM, FILTER_APDF);
-		world_move(mover, other, "10.1.1.1");
-		uint64_t cost = gap(&x, 3000);
-		note(i % 2 ? "b moves to a slower way: gap" : "a moves to a slower way: gap", cost);
-		if (cost > 450)
-			fail_msg("%s, seed %u: %u ms", i % 2 ? "b" : "a", (unsigned)(40 + i), (unsigned)cost);
-		assert_true(world_direct(x.a, x.b) && world_direct(x.b, x.a));
-		world_free(x.w);
-	}
-}
-
-/* The way out moves to another router, and no address of ours changes. */
-static void route_moves(void **state)
-{
-	(void)state;
-	struct pair x = easy(13);
-	assert_true(world_until_direct(x.w, x.a, x.b, 1000) <= 1000);
-	world_talk(x.w, x.a, x.b, 2000, 50);
-	x.a->net = world_router(x.w, INTERNET, "198.51.100.9", MAP_EIM, FILTER_APDF);
-	path_routes_changed(x.a->path, x.w->now_ms);
-	uint64_t cost = gap(&x, 1000);
-	note("the route moves to another router: gap", cost);
-	assert_true(cost <= 200 && world_direct(x.a, x.b));
-	world_free(x.w);
 }
 
 static struct path_way way_of(struct node *n, const struct node *peer)
@@ -656,9 +596,6 @@ int main(void)
 		cmocka_unit_test(probes_pass_data_does_not),
 		cmocka_unit_test(proof_is_asked_for_in_measure),
 		cmocka_unit_test(nat_reset),
-		cmocka_unit_test(moves),
-		cmocka_unit_test(moves_to_slower),
-		cmocka_unit_test(route_moves),
 		cmocka_unit_test(large_swallowed),
 		cmocka_unit_test(ping_of_a_size),
 		cmocka_unit_test(udp_blocked),

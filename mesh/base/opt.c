@@ -16,6 +16,17 @@ static const struct opt_row *find_row(const struct opt_row *rows, const char *na
 	return NULL;
 }
 
+/* "-j2", of a letter that takes a number. Of others a wrong name would be taken for a letter's value. */
+static const struct opt_row *find_number(
+	const struct opt_row *rows, const char *typed, size_t *index, const char **value)
+{
+	const struct opt_row *r = typed[1] != '-' && typed[2] ? find_row(rows, typed + 1, 1, index) : NULL;
+	bool is = r && r->kind == OPT_U64 && typed[2 + strspn(typed + 2, "0123456789")] == '\0';
+	if (is)
+		*value = typed + 2;
+	return is ? r : NULL;
+}
+
 /* typed: as it stands in the command line, with its dashes. */
 static int unknown(
 	const struct opt_row *rows, const char *typed, const char *name, size_t n, struct errbuf *eb)
@@ -89,14 +100,18 @@ int opt_parse(const struct opt_row *rows, int argc, char **argv, bool stop_at_wo
 		}
 		const char *name = a + (a[1] == '-' ? 2 : 1), *eq = strchr(name, '=');
 		size_t n = eq ? (size_t)(eq - name) : strlen(name), index;
+		const char *value = eq ? eq + 1 : NULL;
 		const struct opt_row *r = find_row(rows, name, n, &index);
+		if (!r)
+			r = find_number(rows, a, &index, &value);
 		if (!r)
 			return unknown(rows, a, name, n, eb);
 		if (seen[index])
 			return err_say(eb, ERR_MALFORMED, "%s%s is given twice", dashes_of(r), r->name);
 		seen[index] = true;
 		bool is_flag = r->kind == OPT_BOOL || r->kind == OPT_GIVEN_BOOL;
-		const char *value = eq ? eq + 1 : is_flag ? "true" : i + 1 < argc ? argv[++i] : NULL;
+		if (!value)
+			value = is_flag ? "true" : i + 1 < argc ? argv[++i] : NULL;
 		if (!value)
 			return err_say(eb, ERR_MALFORMED, "%s%s needs a value: %s%s %s", dashes_of(r),
 				r->name, dashes_of(r), r->name, r->arg);

@@ -41,7 +41,7 @@ size_t text_utf8(const uint8_t *s, size_t left, uint32_t *out);
 size_t text_width(const char *s);
 
 /* Command-line options as rows: help, man page and parsing come from one table. Go-style: one dash or two,
- * "--name=v" or "--name v", booleans "--name" or "--name=false"; an option given twice is an error. */
+ * "--name=v" or "--name v", "-n2" of a letter that takes a number, booleans "--name" or "--name=false"; an option given twice is an error. */
 /* OPT_GIVEN_BOOL tells "not given" from both values: an int, 0 = not given, 1 = false, 2 = true. */
 enum opt_kind { OPT_STRING, OPT_BOOL, OPT_U64, OPT_DURATION_MS, OPT_GIVEN_BOOL };
 struct opt_row {

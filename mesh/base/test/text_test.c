@@ -207,6 +207,31 @@ static void test_option_errors(void **state)
 	}
 }
 
+/* The number may stand at the letter. */
+static void test_number_at_letter(void **state)
+{
+	static const struct opt_row letters[] = { { "n", NULL, OPT_U64, 0, "N", "a number" },
+		{ "k", NULL, OPT_STRING, 8, "TEXT", "a text" }, { 0 } };
+	static const struct {
+		const char *arg;
+		uint64_t want; /* 0: refused */
+	} args[] = { { "-n2", 2 }, { "-n16", 16 }, { "-n2x", 0 }, { "--n2", 0 }, { "-n-2", 0 }, { "-k2", 0 },
+		{ "-m2", 0 }, { "-n99999999999999999999", 0 } };
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(args); i++) {
+		struct {
+			uint64_t n;
+			const char *k;
+		} out = { 0 };
+		const char *argv[] = { "p", args[i].arg }, *words[2];
+		int n;
+		struct errbuf eb;
+		int err = opt_parse(letters, 2, (char **)argv, false, &out, words, &n, &eb);
+		if (err != (args[i].want ? 0 : ERR_MALFORMED) || out.n != args[i].want || out.k)
+			fail_msg("%s: %d, %llu", args[i].arg, err, (unsigned long long)out.n);
+	}
+}
+
 static void test_flag_given(void **state)
 {
 	static const struct {
@@ -286,6 +311,7 @@ int main(void)
 		cmocka_unit_test(test_durations), cmocka_unit_test(test_spans), cmocka_unit_test(test_times),
 		cmocka_unit_test(test_far_times), cmocka_unit_test(test_options),
 		cmocka_unit_test(test_nearest), cmocka_unit_test(test_option_errors),
-		cmocka_unit_test(test_flag_given), cmocka_unit_test(test_given_bool) };
+		cmocka_unit_test(test_number_at_letter), cmocka_unit_test(test_flag_given),
+		cmocka_unit_test(test_given_bool) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

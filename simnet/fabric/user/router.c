@@ -1,8 +1,8 @@
 #include "simnet/fabric/user/router.h"
 
-#include "mesh/base/table.h"
 #include "mesh/base/ip_translate.h"
 #include "mesh/base/wire.h"
+#include "simnet/fabric/user/neighbours.h"
 #include "simnet/fabric/user/share.h"
 #include "simnet/fabric/user/translate.h"
 #include <stdlib.h>
@@ -12,20 +12,11 @@
  * cut UDP; the NAT (from outside: who may send to a mapping; from inside to our outer address: the hairpin); our own
  * addresses; the next hop by the longest prefix; one hop less; the NAT's source on the way out to the WAN.
  *
- * A packet to a neighbour that is not known waits for the answer to a request, PENDING_MAX at most in the whole router,
+ * A packet to a neighbour that is not known waits for the answer to a request, NEIGHBOURS_PENDING at most in the whole router,
  * the oldest makes room. Neighbours are learnt from every frame whose source is on link. */
 
-enum { PENDING_MAX = 32, WAITING_MAX = 16, NEIGHBOURS_MAX = 4096, MORE_FRAGMENTS = 0x2000 };
+enum { WAITING_MAX = 16, MORE_FRAGMENTS = 0x2000 };
 
-struct neighbour {
-	struct mac mac;
-};
-struct pending {
-	bool used;
-	enum router_side side;
-	struct addr who;
-	struct frame frame;
-};
 struct waiting {
 	bool used;
 	enum router_side side;
@@ -36,9 +27,7 @@ struct router {
 	struct router_ops ops;
 	void *owner;
 	struct router_way *ways;
-	struct table neighbours[ROUTER_SIDES]; /* address -> struct neighbour */
-	struct pending pending[PENDING_MAX];
-	unsigned next_pending;
+	struct neighbours neighbours;
 	struct waiting waiting[WAITING_MAX];
 	unsigned next_waiting;
 	const char *udp_blocked;
@@ -58,8 +47,7 @@ struct router *router_new(const struct router_config *c, const struct router_ops
 	if (!r)
 		return NULL;
 	*r = (struct router) { .c = *c, .ops = *ops, .owner = owner };
-	for (int s = 0; s < ROUTER_SIDES; s++)
-		table_init(&r->neighbours[s], sizeof(struct addr), 0);
+	neighbours_init(&r->neighbours);
 	nat_flows_init(&r->v6);
 	r->ways = calloc(c->n_ways + 1, sizeof(*r->ways));
 	r->nat = c->nat ? nat_new(c->nat) : NULL;
@@ -75,20 +63,11 @@ struct router *router_new(const struct router_config *c, const struct router_ops
 	return r;
 }
 
-static void free_neighbours(struct router *r, enum router_side side)
-{
-	size_t at = 0;
-	for (void *n; (n = table_next(&r->neighbours[side], &at));)
-		free(n);
-	table_fini(&r->neighbours[side]);
-}
-
 void router_free(struct router *r)
 {
 	if (!r)
 		return;
-	for (int s = 0; s < ROUTER_SIDES; s++)
-		free_neighbours(r, (enum router_side)s);
+	neighbours_fini(&r->neighbours);
 	nat_free(r->nat);
 	firewall_free(r->firewall);
 	nat_flows_fini(&r->v6);
@@ -138,10 +117,7 @@ bool router_move(struct router *r, const struct router_foot *wan, const struct r
 		return false;
 	r->c.feet[ROUTER_WAN] = *wan;
 	r->c.feet[ROUTER_WAN].mac = mac;
-	free_neighbours(r, ROUTER_WAN);
-	table_init(&r->neighbours[ROUTER_WAN], sizeof(struct addr), 0);
-	for (size_t i = 0; i < PENDING_MAX; i++)
-		r->pending[i].used &= r->pending[i].side != ROUTER_WAN;
+	neighbours_forget(&r->neighbours, ROUTER_WAN);
 	forget_flows(r);
 	if (r->nat)
 		nat_move(r->nat, &wan->v4, now_ns);
@@ -186,27 +162,15 @@ void router_block_udp(struct router *r, const char *why)
 bool router_add_neighbour(
 	struct router *r, enum router_side side, const struct addr *who, const struct mac *mac)
 {
-	struct neighbour *n = table_get(&r->neighbours[side], who);
-	if (!n && r->neighbours[side].n < NEIGHBOURS_MAX && (n = calloc(1, sizeof(*n))) &&
-		!table_put(&r->neighbours[side], who, n)) {
-		free(n);
-		n = NULL;
-	}
-	if (n)
-		n->mac = *mac;
-	return n;
+	return neighbours_put(&r->neighbours, side, who, mac);
 }
 
 static void release_pending(
 	struct router *r, enum router_side side, const struct addr *who, const struct mac *mac)
 {
-	for (size_t i = 0; i < PENDING_MAX; i++) {
-		struct pending *p = &r->pending[i];
-		if (!p->used || p->side != side || !addr_equal(&p->who, who))
-			continue;
-		p->used = false;
-		memcpy(p->frame.b, mac->b, sizeof(mac->b));
-		r->ops.send(r->owner, side, &p->frame);
+	for (struct frame *f; (f = neighbours_take(&r->neighbours, side, who));) {
+		memcpy(f->b, mac->b, sizeof(mac->b));
+		r->ops.send(r->owner, side, f);
 	}
 }
 
@@ -235,20 +199,15 @@ static void neighbour_seen(
 static void send_to(struct router *r, enum router_side side, const struct addr *next, struct frame *f)
 {
 	const struct router_foot *foot = &r->c.feet[side];
-	const struct neighbour *n = table_get(&r->neighbours[side], next);
+	const struct mac *mac = neighbours_find(&r->neighbours, side, next);
 	static const struct mac unknown = { { 0 } };
 	bool v4 = addr_is_v4(next);
-	eth_set_ethernet(f, &foot->mac, n ? &n->mac : &unknown, v4 ? ETH_TYPE_V4 : ETH_TYPE_V6);
-	if (n) {
+	eth_set_ethernet(f, &foot->mac, mac ? mac : &unknown, v4 ? ETH_TYPE_V4 : ETH_TYPE_V6);
+	if (mac) {
 		r->ops.send(r->owner, side, f);
 		return;
 	}
-	struct pending *p = &r->pending[r->next_pending++ % PENDING_MAX];
-	p->used = true;
-	p->side = side;
-	p->who = *next;
-	p->frame.len = f->len;
-	memcpy(p->frame.b, f->b, f->len);
+	neighbours_wait(&r->neighbours, side, next, f);
 	eth_write_request(&r->answer, next, v4 ? &foot->v4 : &foot->v6, &foot->mac);
 	r->ops.send(r->owner, side, &r->answer);
 }

@@ -1,13 +1,56 @@
 """Names: answered, held, blocked."""
-import os, re, shutil, socket, subprocess, time
+import os, re, shutil, socket, subprocess, tempfile, time
 
 from benching.run import bin_dir, results, runs, Skip, program, report, spread
 
 
+class Others:
+    """unbound and dnsmasq, where they are, each with the names that the bench asks for; as arguments of the bench."""
+
+    def __enter__(self):
+        self.folder, self.servers, self.words = tempfile.TemporaryDirectory(), [], []
+        names = [(f"host-{i}.tail.ts.net", f"100.64.{i >> 8}.{i & 255}") for i in range(1000)]
+        conf, hosts = (os.path.join(self.folder.name, name) for name in ("unbound.conf", "hosts"))
+        with open(conf, "w") as f:
+            f.write("server:\n num-threads: 1\n interface: 127.0.0.1@5394\n chroot: \"\"\n username: \"\"\n pidfile: \"\"\n"
+                    " do-daemonize: no\n use-syslog: no\n local-zone: \"tail.ts.net.\" static\n")
+            f.writelines(f" local-data: \"{name}. A {ip}\"\n" for name, ip in names)
+        with open(hosts, "w") as f:
+            f.writelines(f"{ip} {name}\n" for name, ip in names)
+        try:
+            self.start("unbound", 5394, "-c", conf)
+            self.start("dnsmasq", 5395, "-k", "-C", "/dev/null", "-p", "5395", "-a", "127.0.0.1", "-z", "-R", "-h", "-u", "root",
+                       "-H", hosts)
+        except Skip:
+            self.__exit__()
+            raise
+        return self
+
+    def start(self, name, port, *words):
+        path = shutil.which(name, path=os.environ["PATH"] + ":/usr/sbin")
+        if not path:
+            return
+        server = subprocess.Popen([path, *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.servers.append(server)
+        began = time.monotonic()
+        while not ask_block(port, "host-999.tail.ts.net"):
+            if server.poll() is not None or time.monotonic() - began > 20:
+                raise Skip(f"{name} does not answer")
+        self.words += [name, str(port), str(server.pid)]
+
+    def __exit__(self, *_):
+        for server in self.servers:
+            server.kill()
+            server.wait()
+        self.folder.cleanup()
+
+
 def bench_name():
     """The server's CPU time per query is what the floors are about, against a bare echo's; wall time is told beside it, and what
-    an echo takes that waits in a loop for more than one socket. What is forwarded is measured so too."""
-    said = [program("resolver_echo_bench") for _ in range(max(runs // 2, 1))]
+    an echo takes that waits in a loop for more than one socket, and other servers for names of their own. What is forwarded is
+    measured so too."""
+    with Others() as others:
+        said = [program("resolver_echo_bench", *others.words) for _ in range(max(runs // 2, 1))]
     for window, how, floor in ((1, "one at a time", 1.1), (64, "64 at once", 0.9)):
         line = [re.search(rf"^window={window} .*$", s, re.M)[0] for s in said]
         v = {k: [float(re.search(rf"{k}=([\d.]+)", s)[1]) for s in line]
@@ -19,6 +62,9 @@ def bench_name():
         loop = [float(found[1]) for found in (re.search(rf"^loop={window} cpu_ratio=([\d.]+)", s, re.M) for s in said) if found]
         if loop:
             print(f"      an echo that waits in a loop: {spread(loop, 'x')}")
+        for name in others.words[::3]:
+            ratio = [float(re.search(rf"^other={name} window={window} cpu_ratio=([\d.]+)", s, re.M)[1]) for s in said]
+            print(f"      {name} against the same echo: {spread(ratio, 'x')}")
     found = [(re.search(r"^forward=.*cpu_ratio=([\d.]+)", s, re.M), re.search(r"^dead=.*\bp99_us=(\d+) echo_p99_us=(\d+)", s, re.M))
              for s in said]
     if not all(forward and dead for forward, dead in found):

@@ -1,12 +1,16 @@
-/* What a mesh name costs against a bare UDP echo of the same size, in one run: both servers in a process of
+/* echo_bench [NAME PORT PID]...: what a mesh name costs against a bare UDP echo of the same size, in one run: both servers in a process of
  * their own, the same client beside them. Two ways of asking: one question at a time (what a waiting program
  * feels) and 64 outstanding (what a busy machine pays). Each is measured as wall time per query at the client
  * and as CPU time per query of the server. Short rounds of the servers alternate and the median of the
  * rounds' ratios counts, so that a busy machine hits all alike. The floors, 1.1 and 0.9, are for the CPU time. An echo
  * that waits in the program's loop, as whoever has more than one socket must, is measured beside them, one at a time.
  *
+ * Other servers may be compared in the same rounds: those that run already on loopback, are one thread each, and know the
+ * names host-0.tail.ts.net to host-999.tail.ts.net, as arguments of three: what to call it, its port, its process.
+ *
  * Then, by CPU time against the same echo: names that were never asked before, 50 at once, by way of another resolver. And
  * with every upstream dead and 1,000 questions waiting for them: how long a mesh name takes. */
+#include "mesh/base/text.h"
 #include "mesh/os/loop.h"
 #include "mesh/os/tied.h"
 #include "resolver/listen.h"
@@ -239,16 +243,20 @@ static int round_run(struct server *s, unsigned window, size_t number)
 	return fd < 0 || close(fd);
 }
 
-enum { ECHO, LOOPED, MESH, SIDES };
+enum { ECHO, LOOPED, MESH, OURS, OTHERS_MAX = 4, SIDES_MAX = OURS + OTHERS_MAX };
+struct sides {
+	struct server *v[SIDES_MAX]; /* from OURS on: others */
+	size_t n;
+};
 struct window {
 	unsigned n;
 	double floor_percent;
 };
 
 /* One line; 1 when the floor is missed. */
-static int window_report(struct server *const *sides, const struct window *w)
+static int window_report(const struct sides *sides, const struct window *w)
 {
-	const struct server *echo = sides[ECHO], *mesh = sides[MESH];
+	const struct server *echo = sides->v[ECHO], *mesh = sides->v[MESH];
 	double cpu = median_ratio(mesh->cpu_ns, echo->cpu_ns);
 	printf("window=%u mesh_wall_ns=%.0f echo_wall_ns=%.0f wall_ratio=%.2f mesh_cpu_ns=%.0f "
 	       "echo_cpu_ns=%.0f "
@@ -256,30 +264,35 @@ static int window_report(struct server *const *sides, const struct window *w)
 		w->n, median(mesh->wall_ns), median(echo->wall_ns),
 		median_ratio(mesh->wall_ns, echo->wall_ns), median(mesh->cpu_ns), median(echo->cpu_ns), cpu);
 	if (w->n == 1)
-		printf("loop=%u cpu_ratio=%.2f\n", w->n, median_ratio(sides[LOOPED]->cpu_ns, echo->cpu_ns));
+		printf("loop=%u cpu_ratio=%.2f\n", w->n,
+			median_ratio(sides->v[LOOPED]->cpu_ns, echo->cpu_ns));
+	for (size_t i = OURS; i < sides->n; i++)
+		printf("other=%s window=%u cpu_ratio=%.2f wall_ratio=%.2f\n", sides->v[i]->name, w->n,
+			median_ratio(sides->v[i]->cpu_ns, echo->cpu_ns),
+			median_ratio(sides->v[i]->wall_ns, echo->wall_ns));
 	return cpu * 100 > w->floor_percent;
 }
 
 /* One at a time client and server never work at once. On an idle machine the kernel puts one pair on one processor and the
  * other on two, which wake each other from idle at 13 times the time: so both are on one. */
-static int stay_on(const cpu_set_t *where, struct server *const *sides)
+static int stay_on(const cpu_set_t *where, const struct sides *sides)
 {
 	int failed = sched_setaffinity(0, sizeof(*where), where);
-	for (size_t i = 0; i < SIDES; i++)
-		failed = failed || sched_setaffinity(sides[i]->pid, sizeof(*where), where);
+	for (size_t i = 0; i < sides->n; i++)
+		failed = failed || sched_setaffinity(sides->v[i]->pid, sizeof(*where), where);
 	return failed;
 }
 
-static int rounds_run(struct server *const *sides, unsigned window)
+static int rounds_run(const struct sides *sides, unsigned window)
 {
 	for (size_t i = 0; i < ROUNDS; i++)
-		for (size_t k = 0; k < SIDES; k++)
-			if ((k != LOOPED || window == 1) && round_run(sides[k], window, i))
+		for (size_t k = 0; k < sides->n; k++)
+			if ((k != LOOPED || window == 1) && round_run(sides->v[k], window, i))
 				return -1;
 	return 0;
 }
 
-static int measure(struct server *const *sides, int *missed)
+static int measure(const struct sides *sides, int *missed)
 {
 	static const struct window windows[] = { { 1, 110 }, { 64, 90 } };
 	cpu_set_t all, one;
@@ -368,7 +381,24 @@ static bool server_start(struct server *s, bool with_zone, const struct endpoint
 	return ok;
 }
 
-int main(void)
+/* What runs already, as the command line names it. */
+static bool others_add(struct sides *sides, int argc, char **argv)
+{
+	static struct server others[OTHERS_MAX];
+	bool ok = argc % 3 == 1 && argc / 3 <= OTHERS_MAX;
+	for (int i = 1; ok && i + 2 < argc; i += 3) {
+		struct server *s = &others[i / 3];
+		uint64_t port = 0, pid = 0;
+		ok = text_u64(argv[i + 1], 1, UINT16_MAX, &port) && text_u64(argv[i + 2], 1, INT32_MAX, &pid);
+		*s = (struct server) { .name = argv[i],
+			.at = { .ip = addr_v4(INADDR_LOOPBACK), .port = (uint16_t)port },
+			.pid = (pid_t)pid };
+		sides->v[sides->n++] = s;
+	}
+	return ok;
+}
+
+int main(int argc, char **argv)
 {
 	static struct server echo = { .name = "echo" }, looped = { .name = "echo in a loop" },
 			     mesh = { .name = "mesh name" },
@@ -384,10 +414,10 @@ int main(void)
 	looped.pid = fork_tied();
 	if (!looped.pid)
 		looped_serve(other, A_RECORD_LEN);
-	struct server *sides[SIDES] = { [ECHO] = &echo, [LOOPED] = &looped, [MESH] = &mesh };
-	bool ok = server_start(&mesh, true, NULL) && server_start(&forward, false, &mesh.at) &&
-		  server_start(&dead, true, &nobody);
-	ok = ok && !measure(sides, &missed) && !measure_forward(&echo, &forward, &missed) &&
+	struct sides sides = { .v = { [ECHO] = &echo, [LOOPED] = &looped, [MESH] = &mesh }, .n = OURS };
+	bool ok = others_add(&sides, argc, argv) && server_start(&mesh, true, NULL) &&
+		  server_start(&forward, false, &mesh.at) && server_start(&dead, true, &nobody);
+	ok = ok && !measure(&sides, &missed) && !measure_forward(&echo, &forward, &missed) &&
 	     !measure_dead(&echo, &dead, &missed);
 	const struct server *all[] = { &echo, &looped, &mesh, &forward, &dead };
 	for (size_t i = 0; i < ARRAY_LEN(all); i++)

@@ -9,7 +9,7 @@ def node_here():
     net = os.readlink("/proc/self/ns/net")
     for status in glob.glob("/proc/[0-9]*/status"):
         try:
-            if re.match(r"Name:\s+(ropewalkd|tailscaled|wireguard|boringtun-cli)\n", open(status).read()) and \
+            if re.match(r"Name:\s+(ropewalkd|tailscaled|wireguard|wireguard-go|boringtun-cli|node_plane_bare)\n", open(status).read()) and \
                     os.readlink(status[:-6] + "ns/net") == net:
                 return status[:-6]
         except OSError:
@@ -27,6 +27,25 @@ def rss(name):
     return 0
 
 
+def ran(name):
+    """A line with the CPU time of the node's threads, in ns."""
+    proc = node_here()
+    if not proc:
+        return 1
+    with open(os.path.join(os.environ["RW_BENCH_OUT"], name + ".ran"), "a") as f:
+        print(sum(int(open(t).read().split()[0]) for t in glob.glob(proc + "task/*/schedstat")), file=f)
+    return 0
+
+
+def stream(name, to):
+    """One TCP stream for 2 s: Gb/s and GB, a line."""
+    said = subprocess.run(["iperf3", "-c", to, "-t", "2", "-J"], stdout=subprocess.PIPE, text=True).stdout
+    end = json.loads(said)["end"]["sum_received"]
+    with open(os.path.join(os.environ["RW_BENCH_OUT"], name + ".stream"), "a") as f:
+        print(end["bits_per_second"] / 1e9, end["bytes"] / 1e9, file=f)
+    return 0
+
+
 def spent(name):
     """A line with the CPU time of the node's threads, in ns, and the datagrams of 64 bytes that its interface gave the machine:
     those that it gave joined have one header together."""
@@ -34,7 +53,7 @@ def spent(name):
     if not proc:
         return 1
     ran = sum(int(open(f).read().split()[0]) for f in glob.glob(proc + "task/*/schedstat"))
-    size, packets = map(int, re.search(r"(?:rope0|wg0):\s*(\d+)\s+(\d+)", open("/proc/self/net/dev").read()).groups())
+    size, packets = map(int, re.search(r"(?:rope0|wg0|tailscale0):\s*(\d+)\s+(\d+)", open("/proc/self/net/dev").read()).groups())
     with open(os.path.join(os.environ["RW_BENCH_OUT"], name + ".spent"), "a") as f:
         print(ran, (size - 28 * packets) // 64, time.monotonic_ns(), file=f)
     return 0

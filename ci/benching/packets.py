@@ -4,19 +4,46 @@ import glob, json, os, re, shutil, statistics, subprocess
 from benching.run import peers, runs, Skip, install_debian, program, report, simnet, skip, spread
 
 
+beside = {"now": ("current wireguard-go", "wireguard/wireguard"), "box": ("boringtun", "boringtun/boringtun-cli"),
+          "old": ("Debian's wireguard-go", "debian/usr/bin/wireguard-go"), "ts": ("official", "v1.*/tailscaled"),
+          "sealed": ("a bare tunnel, sealed", None), "plain": ("a bare tunnel, not sealed", None), "none": ("no tunnel", None)}
+
+
+def missing_peers(names):
+    return [n for n in names if beside[n][1] and not glob.glob(os.path.join(peers, beside[n][1]))]
+
+
+def stream_runs(out, name):
+    """Of each run: Gb/s, and s of CPU of both ends of the tunnel for a GB; where there is none, that is nothing."""
+    said = [[float(v) for v in line.split()] for line in open(f"{out}/{name}.stream")]
+    files = [f"{out}/{name}-{end}.ran" for end in "ab"]
+    ends = [[int(line) for line in open(f)] for f in files if os.path.exists(f)]
+    spent = [sum(e[i + 1] - e[i] for e in ends) / 1e9 / gb for i, (_, gb) in enumerate(said)]
+    return [gbit for gbit, _ in said], spent
+
+
 def bench_stream():
-    what = "one TCP stream, MTU 1280"
-    if subprocess.run(["sh", "-c", "command -v iperf3"], stdout=subprocess.DEVNULL).returncode:
+    """In turns through a tunnel of ours and through others; a bare one is a TUN, UDP and at most the cipher. The first run of each
+    warms up."""
+    what, cost = "one TCP stream, MTU 1280", "CPU of both ends for a GB of it"
+    if not shutil.which("iperf3"):
         return skip(what, "iperf3 is missing: apt install iperf3")
-    if not os.path.exists(os.path.join(peers, "wireguard/wireguard")) or not install_debian():
-        return skip(what, "wireguard-go is missing: ci/peers/install builds the current one; apt has Debian's")
-    gbps = {"ours": [], "now": [], "old": []}
-    _, out = simnet("stream")
-    for name in gbps:
-        for f in glob.glob(f"{out}/{name}-*.json"):
-            gbps[name].append(json.load(open(f))["end"]["sum_received"]["bits_per_second"] / 1e9)
-    report(what, gbps["ours"], 0, "Gb/s", ("current wireguard-go", gbps["now"]), False, 2.2)
-    report(what, gbps["ours"], 0, "Gb/s", ("Debian's wireguard-go", gbps["old"]), False, 2)
+    install_debian()
+    missing = missing_peers(beside)
+    for name in missing:
+        skip(f"{what}, {beside[name][0]}", "ci/peers/install builds it; Debian's is in its archive")
+    _, out = simnet("stream", without=missing)
+    got = {name: [v[1:] for v in stream_runs(out, name)] for name in ["ours", *beside] if name not in missing}
+    gbps, spent = got.pop("ours")
+    report(cost, spent, 2, "s")
+    for name, (theirs, theirs_spent) in got.items():
+        text, floor = beside[name][0], {"now": 2.2, "old": 2, "ts": 1, "box": 1}.get(name)
+        if floor:
+            report(what, gbps, 0, "Gb/s", (text, theirs), False, floor)
+            report(cost, spent, 0, "s", (text, theirs_spent), True, 1)
+        else:
+            costs = f", {spread(theirs_spent, 's')}" if name != "none" else ""
+            print(f"      {text}: {spread(theirs, 'Gb/s')}{costs}")
 
 
 def small_runs(out, name):
@@ -41,20 +68,22 @@ def bench_small():
     call or 32."""
     if not shutil.which("iperf3"):
         raise Skip("iperf3 is missing: apt install iperf3")
-    for needed in ("wireguard/wireguard", "boringtun/boringtun-cli"):
-        if not os.path.exists(os.path.join(peers, needed)):
-            raise Skip(f"{needed} is missing: ci/peers/install builds it")
-    _, out = simnet("small")
+    for name in ("now", "box"):
+        if missing_peers([name]):
+            raise Skip(f"{beside[name][1]} is missing: ci/peers/install builds it")
+    others = [name for name in ("now", "box", "ts") if not missing_peers([name])]
+    _, out = simnet("small", without={"now", "box", "ts"}.difference(others))
     rate, burst, cpu, rtt = {}, {}, {}, {}
     bare = [json.load(open(f))["end"]["sum"] for f in glob.glob(f"{out}/bare-*.json")]
     sent = [b["packets"] / b["seconds"] / 1000 for b in bare]
     received = [(b["packets"] - b["lost_packets"]) / b["seconds"] / 1000 for b in bare]
-    for name in ("ours", "now", "box"):
+    for name in ["ours", *others]:
         rate[name], cpu[name] = small_runs(out, name)
         burst[name] = burst_runs(out, name)
         rtt[name] = [statistics.median(float(ms) for ms in re.findall(r"time=([\d.]+) ms", open(f).read())) * 1000
                      for f in glob.glob(f"{out}/{name}-*.ping")]
-    for name, text in (("now", "current wireguard-go"), ("box", "boringtun")):
+    for name in others:
+        text = beside[name][0]
         report("datagrams of 64 bytes through the tunnel", rate["ours"], 0, "k/s", (text, rate[name]), False, 1)
         report("the same, 32 with a call of the sender", burst["ours"], 450, "k/s", (text, burst[name]), False)
         report("CPU of both nodes for one of them", cpu["ours"], 0, "us", (text, cpu[name]), True, 1.5)

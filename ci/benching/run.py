@@ -1,5 +1,5 @@
 """What all rows run with, and print by."""
-import glob, json, os, statistics, subprocess, sys, tempfile
+import glob, json, os, re, statistics, subprocess, sys, tempfile
 
 root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 build = os.path.join(root, "build/release")
@@ -15,17 +15,21 @@ class Skip(Exception):
     pass
 
 
-def simnet(name, client="ropewalk", until=None, relay='run: ropewalk-relay, with: {fast-start: "false"}}'):
+def simnet(name, client="ropewalk", until=None, relay='run: ropewalk-relay, with: {fast-start: "false"}}', without=()):
     """Runs a bench scenario, up to the step `until`; its events, and the folder that its steps wrote to. Other clients
-    get that relay."""
+    get that relay. Lines about those that are left out are left out."""
     out = tempfile.mkdtemp(prefix=f"{name}-{client}-", dir=results)
     path = os.path.join(root, "scenarios/bench", name + ".yaml")
+    if client != "ropewalk" or without:
+        lines = [line for line in open(path) if line.startswith("about:") or
+                 not any(re.search(rf"(?<![\w.-]){w}(-[ab]|-ran-[ab])?(?!\w)", line) for w in without)]
+        text = "".join(lines).split(until or "\0")[0]
     if client != "ropewalk":
-        text = open(path).read().split(until or "\0")[0]
         for ours, other in (("[ropewalk,", '["{alice.cli}",'), ("run: ropewalk}", f"run: {client}}}"),
                             ("run: ropewalk,", f"run: {client},"),
                             ("run: ropewalk-relay}", relay)):
             text = text.replace(ours, other)
+    if client != "ropewalk" or without:
         path = os.path.join(out, name + ".yaml")
         open(path, "w").write(text)
     env = dict(os.environ, RW_BIN_DIR=bin_dir, RW_BENCH=os.path.join(root, "ci/bench"), RW_BENCH_OUT=out, SIMNET_WRITABLE=out,

@@ -16,21 +16,24 @@ static words load_words(const uint8_t *p)
 	return w;
 }
 
-/* Of whole blocks, at most SUM_BLOCKS: halves of words, added so that nothing can overflow. Two sums, since each waits for
- * the one before. */
+/* Of whole blocks, at most SUM_BLOCKS: halves of words, so that nothing can overflow. To take the lower halves out of each word
+ * costs more than to add whole words as they are and, at the end, to take off what the upper halves were in them: what is left is
+ * small enough to be exact. Two sums of each, since every one waits for the one before. */
 enum { BLOCK = 32, SUM_BLOCKS = 1 << 16 };
 
 static uint64_t sum_blocks(const uint8_t *p, size_t n)
 {
-	const words low = { UINT32_MAX, UINT32_MAX };
-	words a = { 0, 0 }, b = { 0, 0 };
+	words all_a = { 0, 0 }, all_b = { 0, 0 }, high_a = { 0, 0 }, high_b = { 0, 0 };
 	for (; n; n--, p += BLOCK) {
 		words x = load_words(p), y = load_words(p + sizeof(words));
-		a += (x & low) + (x >> 32);
-		b += (y & low) + (y >> 32);
+		all_a += x;
+		all_b += y;
+		high_a += x >> 32;
+		high_b += y >> 32;
 	}
-	a += b;
-	return a[0] + a[1];
+	words high = high_a + high_b, low = all_a + all_b - (high << 32);
+	low += high;
+	return low[0] + low[1];
 }
 
 /* In steps of fixed sizes: copying what is left, however much, and reading it back as a word costs as much as

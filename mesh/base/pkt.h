@@ -13,6 +13,11 @@ enum {
 	PKT_MTU_MAX = 1500,
 	PKT_SIZE = 2048,
 	PKT_BATCH = 64, /* packets from one TUN read or one UDP receive */
+	/* What WireGuard and a relay's frame put around a packet; and how much, with that, a batch from the TUN may be before its last
+	   one, so that it leaves by one write to a relay, 64 KiB, or one super-packet of UDP. What is over would leave by a second
+	   one, which is small and costs as much. */
+	PKT_WRAPPED = 16 + 16 + 5 + 32,
+	PKT_BATCH_BYTES = (64 << 10) - (PKT_SIZE + 5 + 32),
 };
 
 struct pkt {

@@ -33,6 +33,8 @@ enum {
 static_assert(DERP_HEADER + DERP_FRAME_MAX <= STREAM_REST_MAX, "a frame may come cut anywhere");
 
 enum { RELAY_FRAME_MAX = DERP_HEADER + KEY_LEN + PKT_SIZE };
+static_assert((int)PKT_BATCH_BYTES <= (int)BATCH_MAX - (int)RELAY_FRAME_MAX,
+	"a batch from the TUN leaves by one write");
 
 enum relay_stage { RELAY_CONNECTING, RELAY_SERVER_KEY, RELAY_SERVER_INFO, RELAY_READY, RELAY_DEAD };
 

@@ -23,7 +23,8 @@ struct tun_reader {
 	bool vnet_hdr;
 	void (*received)(void *arg, struct pkt *pkts, size_t n);
 	void *arg;
-	int budget; /* packets left of this wake-up */
+	int budget;   /* packets left of this wake-up */
+	size_t bytes; /* the batch's, sealed and in frames */
 	_Atomic uint64_t bad_header, too_large;
 	uint8_t super[SUPER_MAX];
 	struct pkt batch[PKT_BATCH];
@@ -46,7 +47,12 @@ static void hand_over(struct tun_reader *r, size_t *count)
 {
 	if (*count)
 		r->received(r->arg, r->batch, *count);
-	*count = 0;
+	*count = r->bytes = 0;
+}
+
+static size_t wrapped(const struct pkt *p)
+{
+	return ((p->len + 15u) & ~15u) + PKT_WRAPPED; /* WireGuard fills up to 16 */
 }
 
 /* One read: a packet, or a super-packet to be cut. What does not fill the batch waits for the next read. 0: there may be more,
@@ -66,9 +72,10 @@ static int read_once(struct tun_reader *r, size_t *count)
 		r->bad_header++;
 		return 0;
 	}
-	while (offload_cut_next(&cut, &r->batch[*count])) {
+	for (struct pkt *p; offload_cut_next(&cut, p = &r->batch[*count]);) {
 		r->budget--;
-		if (++*count == PKT_BATCH)
+		r->bytes += wrapped(p);
+		if (++*count == PKT_BATCH || r->bytes > PKT_BATCH_BYTES)
 			hand_over(r, count);
 	}
 	if (cut.bad)

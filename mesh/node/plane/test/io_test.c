@@ -24,7 +24,7 @@ enum { MSS = 1000, N = 20, HEAD = 40, WAIT_MS = 60000 };
 
 struct seen {
 	struct loop *loop;
-	size_t packets, bytes, calls;
+	size_t packets, bytes, calls, each[4]; /* each: packets of the first calls */
 	int lost, failed;
 	uint32_t next_seq;
 };
@@ -32,6 +32,8 @@ struct seen {
 static void tun_received(void *arg, struct pkt *pkts, size_t n)
 {
 	struct seen *s = arg;
+	if (s->calls < ARRAY_LEN(s->each))
+		s->each[s->calls] = n;
 	s->calls++;
 	for (size_t i = 0; i < n; i++) {
 		struct ip_view v;
@@ -127,6 +129,42 @@ static void test_tun(void **state)
 	tun_close(t);
 	loop_free(s.loop);
 	assert_int_equal(s.lost, 1);
+}
+
+/* Two of the kernel's largest super-packets wait: what is handed over at once is sent by one write, to a relay or by UDP. */
+static void test_tun_batches(void **state)
+{
+	enum { LARGE_MSS = 1280 - HEAD, LARGE = 52, BY_ONE_WRITE = 48 };
+	struct seen s = { .loop = loop_new(), .next_seq = 7 };
+	static uint8_t b[65536];
+	int fd[2], size = 1 << 20;
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, fd), 0);
+	setsockopt(fd[0], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+	struct tun_events ev = { .received = tun_received, .lost = tun_lost, .arg = &s };
+	struct tun *t = tun_adopt(s.loop, fd[1], true, &ev);
+	assert_non_null(t);
+	struct virtio_net_hdr h = { .flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
+		.gso_type = VIRTIO_NET_HDR_GSO_TCPV4,
+		.hdr_len = HEAD,
+		.gso_size = LARGE_MSS,
+		.csum_start = 20,
+		.csum_offset = 16 };
+	for (uint32_t i = 0; i < 2; i++) {
+		memcpy(b, &h, sizeof(h));
+		size_t len = sizeof(h) +
+			     make_tcp(b + sizeof(h), 7 + i * LARGE * LARGE_MSS, (size_t)LARGE * LARGE_MSS);
+		assert_int_equal(send(fd[0], b, len, 0), len);
+	}
+	while (s.packets < (size_t)2 * LARGE)
+		loop_run_once(s.loop);
+	assert_int_equal(s.calls, 3);
+	assert_int_equal(s.each[0], BY_ONE_WRITE);
+	assert_int_equal(s.each[1], BY_ONE_WRITE);
+	assert_int_equal(s.each[2], 2 * LARGE - 2 * BY_ONE_WRITE);
+	tun_close(t);
+	close(fd[0]);
+	loop_free(s.loop);
 }
 
 static void udp_received(void *arg, struct pkt *pkts, const struct endpoint *from, size_t n)
@@ -438,9 +476,10 @@ static void test_offloads(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_tun), cmocka_unit_test(test_udp),
-		cmocka_unit_test(test_udp_marks), cmocka_unit_test(test_udp_through_translator),
-		cmocka_unit_test(test_udp_may_be_cut), cmocka_unit_test(test_udp_near),
-		cmocka_unit_test(test_udp_over_small_link), cmocka_unit_test(test_offloads) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_tun), cmocka_unit_test(test_tun_batches),
+		cmocka_unit_test(test_udp), cmocka_unit_test(test_udp_marks),
+		cmocka_unit_test(test_udp_through_translator), cmocka_unit_test(test_udp_may_be_cut),
+		cmocka_unit_test(test_udp_near), cmocka_unit_test(test_udp_over_small_link),
+		cmocka_unit_test(test_offloads) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,7 +1,7 @@
 """simnet: networks built, and how exact they are."""
 import json, os, re, subprocess, tempfile, time
 
-from benching.run import bin_dir, peers, runs, Skip, program, report, spread
+from benching.run import bin_dir, peers, root, runs, Skip, program, report, spread
 
 
 def bench_build():
@@ -11,6 +11,26 @@ def bench_build():
                                      ("500 nodes, 150 routers: built", "500 nodes, built", 5000, "ms"),
                                      ("500 nodes, 150 routers: memory", "500 nodes, memory", 1024, "MiB")):
         report(what, [float(re.search(rf"{words}: ([\d.]+) {unit}", s)[1]) for s in said], floor, unit)
+    host = [re.search(r"a host, built: ([\d.]+) ms.* by the kernel alone ([\d.]+) ms", s) for s in said]
+    report("a host, built", [float(m[1]) for m in host], 2, "ms", ("the kernel alone", [float(m[2]) for m in host]))
+
+
+def bench_grid():
+    """Every kind of NAT against every other, with real nodes, as many at once as it takes to do nothing but wait."""
+    took, cpu = [], []
+    for _ in range(max(runs // 2, 1)):
+        start, had = time.monotonic(), os.times()
+        done = subprocess.run([os.path.join(bin_dir, "simnet"), "run", "-j", "8", os.path.join(root, "scenarios/nat-grid.yaml")],
+                              env=dict(os.environ, RW_BIN_DIR=bin_dir), stdout=subprocess.PIPE, text=True)
+        if done.returncode == 3:
+            raise Skip("no network namespace here")
+        if done.returncode:
+            raise RuntimeError(done.stdout.splitlines()[-1])
+        now = os.times()
+        took.append(time.monotonic() - start)
+        cpu.append(now.children_user + now.children_system - had.children_user - had.children_system)
+    report("the grid of 16 NATs, 8 at once", took, 8, "s")
+    print(f"      CPU: {spread(cpu, 's')}")
 
 
 def bench_harness():

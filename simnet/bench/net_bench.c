@@ -1,15 +1,24 @@
 /* Building, probing and tearing down networks without programs, medians of N runs (argv[1]): home-to-home's, 50 nodes
- * behind 20 routers, and 500 behind 150. */
+ * behind 20 routers, 500 behind 150, and 64 on the internet. Beside the last what the kernel takes for as many
+ * processes with namespaces of their own, each on a bridge by a veth pair: that, and no file, address or route. */
+#include "mesh/os/netlink.h"
 #include "simnet/fabric/kernel/engine_kernel.h"
 #include "simnet/host/hosts.h"
+#include "simnet/host/netns.h"
 #include "simnet/host/sandbox.h"
 
+#include <errno.h>
 #include <poll.h>
+#include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 enum {
 	RUNS_MAX = 200,
@@ -19,7 +28,9 @@ enum {
 	HOME_FLOOR_MS = 300,
 	MANY_FLOOR_MS = 500,
 	LARGE_FLOOR_MS = 5000,
-	LARGE_FLOOR_MIB = 1024
+	LARGE_FLOOR_MIB = 1024,
+	HOSTS = 64,
+	HOST_FLOOR_MS = 2
 };
 enum column { OPEN, SELF_TEST, CLOSE, SANDBOX, WHOLE, MEMORY, COLUMNS };
 static const struct {
@@ -130,6 +141,70 @@ static int build_large(void *arg)
 	return build_many(arg, ROUTERS_MAX, NODES_MAX);
 }
 
+static int build_hosts(void *arg)
+{
+	static struct scn_node nodes[HOSTS];
+	static char names[HOSTS][8];
+	for (int i = 0; i < HOSTS; i++) {
+		snprintf(names[i], sizeof(names[i]), "n%d", i);
+		nodes[i] = (struct scn_node) { .name = names[i], .router = -1 };
+	}
+	struct scenario s = { .nodes = nodes, .n_nodes = HOSTS };
+	return measure_network(&s, arg);
+}
+
+/* --- the same by the kernel alone --- */
+
+enum { OF_A_HOST = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWUTS | CLONE_NEWIPC };
+
+static int add_bare(struct nl *nl, int bridge, const struct netns *home, int i, pid_t *pid, struct errbuf *eb)
+{
+	struct netns own;
+	char port[16];
+	int err = netns_new(&own, eb);
+	if (err)
+		return err;
+	*pid = (pid_t)syscall(SYS_clone, OF_A_HOST | SIGCHLD, 0UL, NULL, NULL, 0UL);
+	if (*pid == 0) {
+		pause();
+		_exit(0);
+	}
+	netns_return(home);
+	snprintf(port, sizeof(port), "p%d", i);
+	err = nl_veth_add(nl,
+		&(struct nl_veth) {
+			.name = port, .peer = "eth0", .peer_ns = own.fd, .master = bridge, .up = true },
+		eb);
+	netns_close(&own);
+	return *pid < 0 ? -EAGAIN : err;
+}
+
+static int build_bare(void *arg)
+{
+	pid_t pids[HOSTS] = { 0 };
+	struct netns home = netns_none;
+	struct errbuf eb = { 0 };
+	double *row = arg, began = now_ms();
+	memset(row, 0, sizeof(*row) * COLUMNS);
+	struct nl *nl = nl_open(&eb);
+	int err = !nl || netns_open_own(&home, &eb) || nl_bridge_add(nl, "br", &eb);
+	int bridge = err ? 0 : nl_link_index(nl, "br");
+	for (int i = 0; !err && i < HOSTS; i++)
+		err = add_bare(nl, bridge, &home, i, &pids[i], &eb);
+	row[OPEN] = now_ms() - began;
+	for (int i = 0; i < HOSTS; i++)
+		if (pids[i] > 0)
+			kill(pids[i], SIGKILL);
+	while (wait(NULL) > 0)
+		;
+	row[CLOSE] = now_ms() - began - row[OPEN];
+	nl_close(nl);
+	netns_close(&home);
+	if (err)
+		fprintf(stderr, "%s\n", eb.text);
+	return err != 0;
+}
+
 static int by_size(const void *a, const void *b)
 {
 	double x = *(const double *)a, y = *(const double *)b;
@@ -168,7 +243,7 @@ static bool run_all(
 int main(int argc, char **argv)
 {
 	int n = argc > 1 ? atoi(argv[1]) : 20;
-	double home[COLUMNS], many[COLUMNS], large[COLUMNS];
+	double home[COLUMNS], many[COLUMNS], large[COLUMNS], hosts[COLUMNS], bare[COLUMNS];
 	double *row = mmap(
 		NULL, sizeof(double) * COLUMNS, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (row == MAP_FAILED || n < 1 || n > RUNS_MAX) {
@@ -177,7 +252,9 @@ int main(int argc, char **argv)
 	}
 	if (!run_all("home-to-home", build, n, 0, row, home) ||
 		!run_all("50 nodes behind 20 routers", build_some, n, REST_MS, row, many) ||
-		!run_all("500 nodes behind 150 routers", build_large, (n + 2) / 3, REST_MS, row, large))
+		!run_all("500 nodes behind 150 routers", build_large, (n + 2) / 3, REST_MS, row, large) ||
+		!run_all("64 nodes on the internet", build_hosts, n, REST_MS, row, hosts) ||
+		!run_all("as many bare", build_bare, n, REST_MS, row, bare))
 		return 1;
 	double total = home[WHOLE] - home[SELF_TEST];
 	printf("build and tear down: %.1f ms (floor %d ms, %d runs)\n", total, HOME_FLOOR_MS, n);
@@ -185,7 +262,10 @@ int main(int argc, char **argv)
 	printf("500 nodes, built: %.1f ms (floor %d ms, %d runs)\n", large[OPEN], LARGE_FLOOR_MS,
 		(n + 2) / 3);
 	printf("500 nodes, memory: %.1f MiB (floor %d MiB)\n", large[MEMORY], LARGE_FLOOR_MIB);
-	return total <= HOME_FLOOR_MS && many[WHOLE] <= MANY_FLOOR_MS && large[OPEN] <= LARGE_FLOOR_MS &&
+	printf("a host, built: %.2f ms (floor %d ms), by the kernel alone %.2f ms\n", hosts[OPEN] / HOSTS,
+		HOST_FLOOR_MS, bare[OPEN] / HOSTS);
+	return hosts[OPEN] <= HOST_FLOOR_MS * HOSTS && total <= HOME_FLOOR_MS &&
+			       many[WHOLE] <= MANY_FLOOR_MS && large[OPEN] <= LARGE_FLOOR_MS &&
 			       large[MEMORY] <= LARGE_FLOOR_MIB
 		       ? 0
 		       : 1;

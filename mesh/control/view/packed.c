@@ -5,13 +5,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SPAN = 64, CAPS_MAX = 4, PREFIX = 4, KEPT_MAX = 64 * 1024, FRONT_MIN = 128 };
+enum {
+	SPAN = 64,
+	CAPS_MAX = 4,
+	PREFIX = 4,
+	KEPT_MAX = 64 * 1024,
+	WHOLE_KEPT_MAX = 1024 * 1024, /* the room for whole maps that is not given back */
+	FRONT_MIN = 128
+};
 
-/* The peers with numbers [number * SPAN, ... + SPAN), each with a comma before it. */
+/* The peers with numbers [number * SPAN, ... + SPAN), each with a comma before it, but for the first of a list. */
 struct span {
 	int64_t number;
 	struct span_part {
 		uint16_t cap;
+		bool first;
 		struct buf part; /* empty: none */
 	} parts[CAPS_MAX];
 	unsigned next; /* of parts, the one to be replaced */
@@ -83,6 +91,7 @@ void packed_fini(struct packed *p)
 	table_fini(&p->spans);
 	free_last(p);
 	free_front(p);
+	buf_free(&p->whole);
 	map_packer_free(p->packer);
 	p->packer = NULL; /* a server that ends does it at the word, and once all is said */
 }
@@ -155,22 +164,24 @@ static struct span *span_of(struct packed *p, int64_t number)
 	return NULL;
 }
 
-/* The span as it is packed for this viewer's version, which is made when there is none. */
-static const struct buf *span_part(struct packing *k, int64_t number, const struct member *const *v, size_t n)
+/* The span as it is packed for this viewer's version, which is made when there is none. first: of all the peers. */
+static const struct buf *span_part(
+	struct packing *k, int64_t number, const struct member *const *v, size_t n, bool first)
 {
 	struct span *s = span_of(k->p, number);
 	struct buf text = { 0 };
 	const uint16_t cap = k->c->viewer_cap;
 	for (size_t i = 0; s && i < CAPS_MAX; i++)
-		if (s->parts[i].part.len && s->parts[i].cap == cap)
+		if (s->parts[i].part.len && s->parts[i].cap == cap && s->parts[i].first == first)
 			return &s->parts[i].part;
-	if (!s || !write_peers(k->c, k->self, v, n, false, &text)) {
+	if (!s || !write_peers(k->c, k->self, v, n, first, &text)) {
 		buf_free(&text);
 		return NULL;
 	}
 	struct span_part *to = &s->parts[s->next++ % CAPS_MAX];
 	buf_free(&to->part);
 	to->cap = cap;
+	to->first = first;
 	if (map_part_write(buf_data(&text), text.len, k->packer, &to->part))
 		buf_free(&to->part);
 	buf_free(&text);
@@ -198,9 +209,9 @@ static bool add_spans(struct packing *k, const struct view_peers *peers)
 		bool common;
 		for (n = 1; i + n < peers->n && peers->v[i + n]->id / SPAN == number; n++)
 			;
-		/* all of it, to whom all of it is told alike: the first has no comma */
-		bool whole = count_span(k->c->fleet, number, &at, &common) == n && common && k->packer && i;
-		const struct buf *part = whole ? span_part(k, number, peers->v + i, n) : NULL;
+		/* all of it, to whom all of it is told alike */
+		bool whole = count_span(k->c->fleet, number, &at, &common) == n && common && k->packer;
+		const struct buf *part = whole ? span_part(k, number, peers->v + i, n, !i) : NULL;
 		if (part ? !flush_text(k) || !buf_append(k->out, buf_data(part), part->len)
 			 : !write_peers(k->c, k->self, peers->v + i, n, !i, &k->text))
 			return false;
@@ -224,24 +235,27 @@ static bool add_message(
 	return flush_text(k);
 }
 
-bool packed_whole(struct packed *p, const struct view_context *c, const struct member *self, struct view *v,
-	bool zstd, struct buf *out)
+const struct buf *packed_whole(
+	struct packed *p, const struct view_context *c, const struct member *self, struct view *v, bool zstd)
 {
 	static const uint8_t length[PREFIX];
 	struct arena a = { 0 };
 	struct ctl_map_response head;
 	struct view_peers peers;
+	struct buf *out = &p->whole;
 	struct packing k = { .p = p, .c = c, .self = self, .out = out };
-	const size_t before = out->len;
+	buf_consume(out, out->len);
+	if (out->size > WHOLE_KEPT_MAX)
+		buf_free(out);
 	bool ok = view_head(c, self, v, &a, &head, &peers) && packer_for(p, zstd, &k.packer) &&
 		  buf_append(out, length, PREFIX) && add_message(&k, &head, &peers);
 	if (ok)
-		le_put(buf_data(out) + before, PREFIX, out->len - before - PREFIX);
+		le_put(buf_data(out), PREFIX, out->len - PREFIX);
 	else
 		view_fini(v);
 	buf_free(&k.text);
 	arena_free(&a);
-	return ok;
+	return ok ? out : NULL;
 }
 
 /* --- changes --- */

@@ -166,16 +166,15 @@ static void no_memory(struct map_stream *m)
 
 static void send_whole(struct map_stream *m)
 {
-	struct buf frame = { 0 };
 	const struct view_context c = context(m);
 	const struct member *self = fleet_by_id(c.fleet, m->node);
-	if (!self || !packed_whole(&m->in->packed, &c, self, &m->view, m->zstd, &frame)) {
+	const struct buf *frame = self ? packed_whole(&m->in->packed, &c, self, &m->view, m->zstd) : NULL;
+	if (!frame) {
 		no_memory(m);
-	} else {
-		queue_join(m);
-		send_frame(m, &frame);
+		return;
 	}
-	buf_free(&frame);
+	queue_join(m);
+	send_frame(m, frame);
 }
 
 static void send_update(struct map_stream *m)

@@ -303,12 +303,10 @@ static struct view_context context(struct world *w)
 static bool tell_whole(struct world *w, const struct member *self, struct viewer *v)
 {
 	const struct view_context c = context(w);
-	struct buf frame = { 0 };
-	bool ok = packed_whole(&w->packed, &c, self, &v->view, v->zstd, &frame);
-	if (ok)
-		deliver(w, v, &frame);
-	buf_free(&frame);
-	return ok;
+	const struct buf *frame = packed_whole(&w->packed, &c, self, &v->view, v->zstd);
+	if (frame)
+		deliver(w, v, frame);
+	return frame;
 }
 
 static bool tell_change(struct world *w, const struct member *self, struct viewer *v)

@@ -107,9 +107,9 @@ static void check_whole(struct fixture *x, int64_t viewer, bool zstd)
 	struct ctl_map_response plain;
 	struct view v, again;
 	struct arena a = { 0 };
-	struct buf frame = { 0 };
-	assert_true(packed_whole(&x->p, &x->c, self, &v, zstd, &frame));
-	unpack(x, &frame, zstd);
+	const struct buf *frame = packed_whole(&x->p, &x->c, self, &v, zstd);
+	assert_non_null(frame);
+	unpack(x, frame, zstd);
 	assert_true(view_whole(&x->c, self, &again, &a, &plain));
 	assert_int_equal(x->got.n_peers, plain.n_peers);
 	assert_int_equal(x->got.n_users, plain.n_users);
@@ -126,7 +126,14 @@ static void check_whole(struct fixture *x, int64_t viewer, bool zstd)
 	view_fini(&v);
 	view_fini(&again);
 	arena_free(&a);
-	buf_free(&frame);
+}
+
+static void remove_member(struct fixture *x, int64_t id)
+{
+	fleet_remove(&x->f, id);
+	view_cache_changed(&x->cache, id, true);
+	packed_forget(&x->p, id);
+	journal_touch(&x->journal);
 }
 
 static void test_whole(void **state)
@@ -142,6 +149,35 @@ static void test_whole(void **state)
 	check_whole(x, SELF, true);
 }
 
+/* Of the peers of a whole map, those are packed for it that are not told all alike, and no others: the parts are what is the
+ * viewer's own, the spans of 0, 64 and 128, and the rest with the router and the viewer in it. */
+static void test_whole_parts(void **state)
+{
+	static const uint8_t begin[] = { 0x28, 0xb5, 0x2f, 0xfd }; /* of a frame of zstd */
+	struct fixture *x = *state;
+	struct view v;
+	unsigned parts = 0;
+	const struct buf *frame = packed_whole(&x->p, &x->c, fleet_by_id(&x->f, MEMBERS), &v, true);
+	assert_non_null(frame);
+	for (size_t i = 0; i + sizeof(begin) <= frame->len; i++)
+		parts += !memcmp(buf_data(frame) + i, begin, sizeof(begin));
+	assert_int_equal(parts, 1 + 3 + 1);
+	view_fini(&v);
+}
+
+/* Those who come first have no comma before them, also when they were packed with one. */
+static void test_whole_first(void **state)
+{
+	struct fixture *x = *state;
+	check_whole(x, SELF, true);
+	for (int64_t id = 1; id < 64; id++)
+		if (fleet_by_id(&x->f, id))
+			remove_member(x, id);
+	check_whole(x, SELF, true);
+	add_member(x, 1, "n1", false);
+	check_whole(x, SELF, true);
+}
+
 /* What was kept goes when one of it changes, comes, goes, or is hidden from the viewer. */
 static void test_whole_after(void **state)
 {
@@ -150,9 +186,7 @@ static void test_whole_after(void **state)
 	add_member(x, 3, "renamed", true);
 	add_member(x, 210, "new", true); /* in a hole */
 	check_whole(x, SELF, true);
-	fleet_remove(&x->f, 70);
-	view_cache_changed(&x->cache, 70, true);
-	packed_forget(&x->p, 70);
+	remove_member(x, 70);
 	check_whole(x, SELF, true);
 	static const char rules[] =
 		"{\"acls\":[{\"action\":\"accept\",\"src\":[\"alice@\"],\"dst\":[\"alice@:*\"]}]}";
@@ -287,6 +321,8 @@ static void test_rules(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test_setup_teardown(test_whole, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_whole_parts, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_whole_first, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_whole_after, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_change, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_rules, setup, teardown) };

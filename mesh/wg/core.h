@@ -28,8 +28,9 @@ bool wg_clock_accept(
 bool wg_handshake_begin(struct wg *w, uint64_t now_ms, struct wg_peer *p);  /* sends an initiation */
 void wg_handshake_repeat(struct wg *w, uint64_t now_ms, struct wg_peer *p); /* the same bytes again */
 void wg_handshake_abandon(struct wg *w, struct wg_peer *p);
-void wg_handshake_answer(
-	struct wg *w, uint64_t now_ms, struct wg_peer *p); /* sends the one that waits, if any */
+void wg_handshake_answer(struct wg *w, uint64_t now_ms, struct wg_peer *p); /* sends what is kept, if any */
+/* The same bytes so much later, when the peer has not used their session and may not have got them. */
+void wg_handshake_answer_again(struct wg *w, uint64_t now_ms, struct wg_peer *p, uint64_t wait_ms);
 enum wg_verdict wg_handshake_receive_initiation(struct wg *w, uint64_t now_ms, const struct wg_initiation *m,
 	const struct wg_origin *from, struct wg_received *out);
 enum wg_verdict wg_handshake_receive_response(struct wg *w, uint64_t now_ms, const struct wg_response *m,

@@ -1,7 +1,7 @@
 /* Noise IKpsk2 as WireGuard has it (paper 5.4.2, 5.4.3): one message from the initiator, one back.
  *
  * Of a peer there may be at once: one attempt of ours (p->attempt, ours to repeat and to give up), one answer
- * of ours that waits for the right moment (p->answer), and up to three sessions (session.c). Both ends may
+ * of ours that waits for the right moment, or for its session to be used (p->answer), and up to three sessions (session.c). Both ends may
  * begin at the same time; then each has an attempt and answers the other's, and session.c decides which
  * session stays.
  *
@@ -17,7 +17,7 @@
  *     wg_handshake_abandon: given up after WG_ATTEMPT_MS, or the peer's session won.
  * initiation in -> session
  *     wg_handshake_receive_initiation: fresh by its time stamp, not a flood; the response leaves at once, or
- *     a moment after an initiation of ours (hold_response).
+ *     a moment after an initiation of ours, and once more when it may have met nobody (wg_handshake_answer_again).
  *
  * Nothing is kept of a message that does not authenticate. Bytes to send are on the stack while the op runs.
  */
@@ -247,14 +247,14 @@ static bool write_response(struct wg *w, struct wg_peer *p, const struct wg_init
 	return true;
 }
 
-struct answer {
+struct made_answer {
 	struct noise_state noise;
 	struct wg_response message;
 };
 
 /* Writes the response and makes the session behind it. NULL: counted. */
-static struct wg_session *make_answer(
-	struct wg *w, uint64_t now_ms, struct wg_peer *p, const struct wg_initiation *to, struct answer *a)
+static struct wg_session *make_answer(struct wg *w, uint64_t now_ms, struct wg_peer *p,
+	const struct wg_initiation *to, struct made_answer *a)
 {
 	if (!write_response(w, p, to, &a->message, &a->noise)) {
 		++w->drops.bad_handshake;
@@ -284,31 +284,38 @@ static void send_response(struct wg *w, uint64_t now_ms, struct wg_peer *p, stru
 
 void wg_handshake_answer(struct wg *w, uint64_t now_ms, struct wg_peer *p)
 {
-	struct wg_response *m = p->answer;
-	p->answer = NULL;
-	if (m)
-		send_response(w, now_ms, p, m);
-	free(m);
+	if (!p->answer)
+		return;
+	struct wg_response m = *p->answer; /* a copy: what the op calls may end this answer */
+	send_response(w, now_ms, p, &m);
+}
+
+/* The initiator repeats the same bytes until WG_RETRY_MS, and they are no fresh initiation to us. */
+void wg_handshake_answer_again(struct wg *w, uint64_t now_ms, struct wg_peer *p, uint64_t wait_ms)
+{
+	if (p->answer && p->answer_at == WG_NEVER && now_ms - p->next->born_ms < WG_RETRY_MS)
+		wg_timer_answer_at(w, p, now_ms + wait_ms);
 }
 
 /* wireguard-go reads handshake messages on several threads into one state: an initiation of ours and our
- * answer to its own, read in the same moment, leave it with keys that fit neither. false: nothing to wait
- * for. */
-static bool hold_response(struct wg *w, uint64_t now_ms, struct wg_peer *p, const struct wg_response *m)
+ * answer to its own, read in the same moment, leave it with keys that fit neither. So ours waits a moment then. */
+static void answer(struct wg *w, uint64_t now_ms, struct wg_peer *p, struct wg_response *m)
 {
-	if (!p->attempt || now_ms - p->attempt->left_ms >= WG_FLOOD_MS)
-		return false;
-	if (!p->answer && !(p->answer = malloc(sizeof(*p->answer))))
-		return false;
-	*p->answer = *m;
-	wg_timer_answer_at(w, p, p->attempt->left_ms + WG_FLOOD_MS);
-	return true;
+	p->answer_at = WG_NEVER; /* of the one before */
+	if (!p->answer)
+		p->answer = malloc(sizeof(*p->answer));
+	if (p->answer)
+		*p->answer = *m;
+	if (p->answer && p->attempt && now_ms - p->attempt->left_ms < WG_FLOOD_MS)
+		wg_timer_answer_at(w, p, p->attempt->left_ms + WG_FLOOD_MS);
+	else
+		send_response(w, now_ms, p, m);
 }
 
 enum wg_verdict wg_handshake_receive_initiation(struct wg *w, uint64_t now_ms, const struct wg_initiation *m,
 	const struct wg_origin *from, struct wg_received *out)
 {
-	struct answer a = { .message = { .type = 0 } };
+	struct made_answer a = { .message = { .type = 0 } };
 	struct wg_session *s = NULL;
 	struct wg_peer *p = read_initiation(w, now_ms, m, &a.noise);
 	if (p) {
@@ -322,7 +329,6 @@ enum wg_verdict wg_handshake_receive_initiation(struct wg *w, uint64_t now_ms, c
 	wg_session_answered(w, s);
 	wg_timer_session_awaited(w, now_ms, p);
 	heard(w, now_ms, p, sizeof(*m), from);
-	if (!hold_response(w, now_ms, p, &a.message))
-		send_response(w, now_ms, p, &a.message);
+	answer(w, now_ms, p, &a.message);
 	return WG_OK;
 }

@@ -38,6 +38,12 @@ void wg_session_free(struct wg *w, struct wg_session *s)
 	free(s);
 }
 
+static void forget_answer(struct wg_peer *p)
+{
+	free(p->answer); /* it was for next */
+	p->answer = NULL;
+}
+
 static void replace(struct wg *w, struct wg_session **at, struct wg_session *s)
 {
 	wg_session_free(w, *at);
@@ -72,6 +78,7 @@ bool wg_session_confirm(struct wg *w, struct wg_session *s)
 	if (s != p->next)
 		return false;
 	p->next = NULL;
+	forget_answer(p);
 	if (ours_stays(w, p->current, s)) {
 		replace(w, &p->previous, s);
 		return false;
@@ -88,8 +95,7 @@ void wg_session_wipe(struct wg *w, struct wg_peer *p)
 	replace(w, &p->current, NULL);
 	replace(w, &p->previous, NULL);
 	replace(w, &p->next, NULL);
-	free(p->answer); /* it was for next */
-	p->answer = NULL;
+	forget_answer(p);
 }
 
 bool wg_session_awaited(const struct wg_peer *p, uint64_t now_ms)

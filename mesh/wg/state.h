@@ -82,7 +82,7 @@ struct wg_peer {
 	uint64_t last_src_at;
 	/* Handshakes. */
 	struct wg_attempt *attempt;
-	struct wg_response *answer; /* waits for answer_at */
+	struct wg_response *answer; /* to what made next: waits for answer_at, or to be wanted again */
 	struct wg_stage *stage;
 	uint64_t last_handshake_ms, last_initiation_rx_ms, last_initiation_tx_ms;
 	struct node_key key;

@@ -247,6 +247,8 @@ void wg_route_missed(struct wg *w)
 void wg_path_changed(struct wg *w, uint64_t now_ms, uint64_t peer)
 {
 	struct wg_peer *p = wg_peer_made(w, peer);
+	if (p)
+		wg_handshake_answer_again(w, now_ms, p, WG_FLOOD_MS); /* not with an initiation */
 	if (!p || !p->attempt)
 		return;
 	uint64_t age = now_ms - p->attempt->sent_ms;
@@ -263,6 +265,8 @@ void wg_peer_missed(struct wg *w, uint64_t now_ms, uint64_t peer)
 	struct wg_peer *p = wg_peer_made(w, peer);
 	if (p && p->attempt)
 		wg_timer_missed(w, now_ms, p);
+	if (p)
+		wg_handshake_answer_again(w, now_ms, p, WG_MISSED_MS);
 }
 
 void wg_handshake_anew(struct wg *w, uint64_t now_ms, uint64_t peer)

@@ -67,9 +67,54 @@ static void little_is_sent(void **state)
 	pair_fini(&p);
 }
 
+/* The answer is lost and the initiation was not: its copy is no fresh one, and the next comes after five seconds. */
+static void lost_answer_is_repeated(void **state)
+{
+	static void (*const rows[])(
+		struct wg * w, uint64_t now_ms, uint64_t peer) = { wg_path_changed, wg_peer_missed };
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct pair p;
+		pair_init(&p, NULL);
+		p.cut[WG_RESPONSE] = true;
+		pair_send(&p, 0, 0);
+		pair_run(&p, 50);
+		assert_int_equal(p.end[1].sent[WG_RESPONSE], 1);
+		p.cut[WG_RESPONSE] = false;
+		rows[i](p.end[1].wg, p.now_ms, 1);
+		rows[i](p.end[1].wg, p.now_ms, 1); /* not twice */
+		pair_run(&p, 400);
+		assert_int_equal(p.end[1].delivered, 1);
+		assert_int_equal(p.end[1].sent[WG_RESPONSE], 2);
+		rows[i](p.end[1].wg, p.now_ms, 1); /* it is used: no more */
+		pair_run(&p, 400);
+		assert_int_equal(p.end[1].sent[WG_RESPONSE], 2);
+		pair_fini(&p);
+	}
+}
+
+/* An initiator that is gone is sent little, and nothing any more when it would have begun anew. */
+static void answers_end(void **state)
+{
+	struct pair p;
+	(void)state;
+	pair_init(&p, NULL);
+	p.cut[WG_RESPONSE] = true;
+	pair_send(&p, 0, 0);
+	pair_run(&p, 50);
+	p.cut[WG_INITIATION] = true;
+	for (int i = 0; i < 10000; i++) {
+		wg_peer_missed(p.end[1].wg, p.now_ms, 1);
+		pair_run(&p, 1);
+	}
+	assert_in_range(p.end[1].sent[WG_RESPONSE], 20, 26);
+	pair_fini(&p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(who_comes_late_is_met),
+		cmocka_unit_test(lost_answer_is_repeated), cmocka_unit_test(answers_end),
 		cmocka_unit_test(little_is_sent) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -332,7 +332,8 @@ static void test_many_peers(void **state)
 		.method = "GET",
 		.target = API "status",
 		.host = OUR_HOST,
-		.body_cap = 64 << 20 };
+		.body_cap = 64 << 20,
+		.timeout_ms = LOCAL_WAIT_MS };
 	struct http_client_events ev = {
 		.done = whole_done, .chunk = whole_chunk, .failed = whole_failed, .arg = &w
 	};

@@ -96,7 +96,8 @@ struct http_client *local_begin(
 		.host = q->host ? q->host : OUR_HOST,
 		.extra = q->extra,
 		.body = q->body,
-		.body_len = q->body ? strlen(q->body) : 0 };
+		.body_len = q->body ? strlen(q->body) : 0,
+		.timeout_ms = LOCAL_WAIT_MS };
 	struct http_client_events ev = {
 		.done = done, .chunk = stream ? chunk : NULL, .failed = failed, .arg = a
 	};

@@ -8,6 +8,9 @@
 #define OUR_HOST "local-tailscaled.sock"
 #define API "/localapi/v0/"
 
+/* For an answer that never comes; a machine that stands still for a while is within it. */
+enum { LOCAL_WAIT_MS = 60000 };
+
 struct local_place {
 	char dir[64], sock[96];
 	struct node *n;

@@ -10,6 +10,22 @@
 
 #define UNSURE_FROM 1.5 /* times as slow as an idle machine */
 
+/* During the step, or when what it judged happened: a silence may be older than the step that looks for it. */
+static double slowness_of(const struct run *run)
+{
+	double during = slowness_since(run->lab.slowness, &run->slow);
+
+	return during > run->lab.slow ? during : run->lab.slow;
+}
+
+static const char *slow_when(const struct run *run)
+{
+	if (!run->lab.step)
+		return "while its programs started";
+	return slowness_since(run->lab.slowness, &run->slow) < run->lab.slow ? "when nothing arrived"
+									     : "during this step";
+}
+
 /* A bound that was not kept while the machine was slow says nothing of the program, nor does a command that gave up. */
 static bool is_unsure(const struct run *run, int err)
 {
@@ -18,7 +34,7 @@ static bool is_unsure(const struct run *run, int err)
 		       (st && st->kind == STEP_EXPECT &&
 			       (st->max_gap_ms != UINT64_MAX || st->max_lost != UINT64_MAX));
 
-	return of_time && slowness_since(run->lab.slowness, &run->slow) >= UNSURE_FROM;
+	return of_time && slowness_of(run) >= UNSURE_FROM;
 }
 
 /* By the name of its file, wherever that is. */
@@ -117,8 +133,7 @@ void run_tell_end(struct run *run, int code, const char *message, uint64_t start
 		snprintf(text, sizeof(text),
 			"INCONCLUSIVE %s  %.1f s%s; the machine was %.1f times slower than an idle one %s; "
 			"again with -k '%s' --seed %s",
-			name, s_took, slow, slowness_since(run->lab.slowness, &run->slow),
-			run->lab.step ? "during this step" : "while its programs started", name, seed);
+			name, s_took, slow, slowness_of(run), slow_when(run), name, seed);
 	else
 		snprintf(text, sizeof(text), "%s %s  %.500s", strcmp(kind, "skip") != 0 ? "ERROR" : "SKIP",
 			name, message);

@@ -354,6 +354,7 @@ int run_step(struct run *run, const struct scn_step *st, struct errbuf *eb)
 
 	l->step = st;
 	run->slow = slowness_now(l->slowness);
+	l->slow = 0;
 	l->n_steps++;
 	l->step_unix_ns = (uint64_t)clock_unix_ms() * 1000000;
 	failure_collect(l, &run->drops);

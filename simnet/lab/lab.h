@@ -47,6 +47,7 @@ struct lab {
 	bool captured;	       /* the capture of all links is written */
 	char event[160];       /* the last kill, cut, heal, reset or spawn; empty before the first */
 	bool gave_up; /* the command of the last `run` step failed by itself, maybe for want of time */
+	double slow; /* the machine when what the step judged happened, which may be before it; 0 = as during the step */
 	uint64_t hot_until_ms; /* until then paths are asked for at the fast rate */
 };
 

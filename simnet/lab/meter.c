@@ -9,7 +9,7 @@ void meter_fini(struct meter *m)
 	memset(m, 0, sizeof(*m));
 }
 
-bool meter_sent(struct meter *m, uint64_t now_ms, uint32_t late_ms, uint32_t *seq)
+bool meter_sent(struct meter *m, const struct meter_probe *probe, uint32_t *seq)
 {
 	if (m->n == m->size) {
 		size_t size = m->size ? m->size * 2 : 1024;
@@ -20,7 +20,7 @@ bool meter_sent(struct meter *m, uint64_t now_ms, uint32_t late_ms, uint32_t *se
 		m->size = size;
 	}
 	*seq = (uint32_t)m->n;
-	m->probes[m->n++] = (struct meter_probe) { .sent_ms = now_ms, .late_ms = late_ms };
+	m->probes[m->n++] = *probe;
 	return true;
 }
 
@@ -71,16 +71,21 @@ static uint64_t unsent_between(const struct meter *m, uint64_t from_ms, uint64_t
 	return sum;
 }
 
+struct silence {
+	uint64_t ms, from_ms, to_ms;
+};
+
 /* Between arrivals, which reordering and late delivery may shuffle. An answer may come long after its probe,
  * so probes of earlier windows are looked at too. */
-static uint64_t longest_gap(const struct meter *m, const struct meter_window *w)
+static struct silence longest_silence(const struct meter *m, const struct meter_window *w)
 {
 	size_t n = 0;
-	uint64_t last = w->from_ms, longest = 0;
+	struct silence longest = { 0 };
+	uint64_t last = w->from_ms;
 	uint64_t *got = calloc(w->end + 1, sizeof(*got));
 
 	if (!got)
-		return 0;
+		return longest;
 	for (size_t i = 0; i < w->end; i++)
 		if (m->probes[i].got_ms >= w->from_ms && m->probes[i].got_ms <= w->to_ms)
 			got[n++] = m->probes[i].got_ms;
@@ -88,29 +93,49 @@ static uint64_t longest_gap(const struct meter *m, const struct meter_window *w)
 	got[n] = w->to_ms;
 	for (size_t i = 0; i <= n; i++) {
 		uint64_t silence = got[i] > last ? got[i] - last : 0;
-		if (silence > longest)
+		if (silence > longest.ms)
 			silence -= unsent_between(m, last, got[i]);
-		longest = silence > longest ? silence : longest;
+		if (silence > longest.ms)
+			longest = (struct silence) { silence, last, got[i] };
 		last = got[i];
 	}
 	free(got);
 	return longest;
 }
 
+static double slow_between(const struct meter *m, uint64_t from_ms, uint64_t to_ms)
+{
+	double sum = 0;
+	size_t n = 0;
+
+	for (size_t i = 0; i < m->n; i++)
+		if (m->probes[i].sent_ms >= from_ms && m->probes[i].sent_ms <= to_ms) {
+			sum += (double)m->probes[i].slow;
+			n++;
+		}
+	return n ? sum / (double)n : 1;
+}
+
 struct meter_cost meter_read(const struct meter *m, const struct meter_window *w, uint64_t now_ms)
 {
 	struct meter_cost c = { .sent = w->end - w->first };
+	struct silence gap = longest_silence(m, w);
+	double slow = 0;
 
 	for (size_t i = w->first; i < w->end; i++) {
 		const struct meter_probe *p = &m->probes[i];
-		if (p->got_ms)
+		if (p->got_ms) {
 			c.answered++;
-		else if (p->sent_ms + METER_GRACE_MS <= now_ms)
+		} else if (p->sent_ms + METER_GRACE_MS <= now_ms) {
 			c.lost++;
-		else
+			slow += (double)p->slow;
+		} else {
 			c.open++;
+		}
 	}
-	c.longest_gap_ms = longest_gap(m, w);
+	c.longest_gap_ms = gap.ms;
+	c.gap_slow = slow_between(m, gap.from_ms, gap.to_ms);
+	c.lost_slow = c.lost ? slow / (double)c.lost : 1;
 	return c;
 }
 

@@ -5,6 +5,7 @@
  * is *settled* only some time later; until then its unanswered young probes are `open`, neither answered nor
  * lost. A silence is the time without an arrival of any probe, within the window: what was before the event
  * is not the event's. Nor does the time count in which the sender itself did not come to send, when what it sent then was answered.
+ * How slow the machine was is kept with each probe, for what is judged may have happened long before.
  *
  * Pure: the caller brings the time (milliseconds, monotonic). */
 #ifndef SIMNET_METER_H
@@ -19,6 +20,7 @@ enum { METER_GRACE_MS = 1000 }; /* an unanswered probe younger than this is stil
 struct meter_probe {
 	uint64_t sent_ms, got_ms; /* got_ms 0 = not answered */
 	uint32_t late_ms;	  /* so long after its time was it sent */
+	float slow;		  /* as slow was the machine then; 1 = as fast as can be */
 };
 struct meter_window {
 	size_t first, end; /* sequence numbers: first..end-1 */
@@ -35,11 +37,13 @@ struct meter {
 struct meter_cost { /* sent == answered + lost + open */
 	uint64_t sent, answered, lost, open;
 	uint64_t longest_gap_ms;
+	double gap_slow,
+		lost_slow; /* how slow the machine was in that silence, and when what is lost was sent; means */
 };
 
 void meter_fini(struct meter *m);
-/* The sequence number of the next probe, now on its way, late by so much; false when memory is short. */
-bool meter_sent(struct meter *m, uint64_t now_ms, uint32_t late_ms, uint32_t *seq);
+/* The sequence number of `probe`, the next one, now on its way; false when memory is short. */
+bool meter_sent(struct meter *m, const struct meter_probe *probe, uint32_t *seq);
 /* false: unknown or already answered. */
 bool meter_received(struct meter *m, uint32_t seq, uint64_t now_ms);
 /* A new window begins; the one that ends. */

@@ -158,7 +158,12 @@ static int expect_gap(struct lab *l, const struct scn_step *st, struct errbuf *e
 	if (step_should_stop(l, eb))
 		return eb->code;
 	struct meter_cost c = meter_read(&s->meter, &w.window, loop_now_ms(l->loop));
-	if (!flows || c.longest_gap_ms > st->max_gap_ms || c.lost > st->max_lost)
+	bool silent = c.longest_gap_ms > st->max_gap_ms, lossy = c.lost > st->max_lost;
+	if (silent)
+		l->slow = c.gap_slow;
+	if (lossy && c.lost_slow > l->slow)
+		l->slow = c.lost_slow;
+	if (!flows || silent || lossy)
 		return err_say(eb, ERR_REFUSED, "%s -> %s lost %llu of %llu, longest gap %.2f s%s%s",
 			st->from, s->to_words, (unsigned long long)c.lost, (unsigned long long)c.sent,
 			step_seconds(c.longest_gap_ms), flows ? "" : ", and nothing arrives",

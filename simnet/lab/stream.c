@@ -27,12 +27,16 @@ static void send_probe(void *arg)
 {
 	struct probe_stream *s = arg;
 	uint64_t now = loop_now_ms(s->lab->loop), late = s->due_ms && now > s->due_ms ? now - s->due_ms : 0;
+	struct slowness_mark mark = slowness_now(s->lab->slowness);
+	/* Less than one that was left out is within what a silence is measured by. */
+	struct meter_probe p = { .sent_ms = now,
+		.late_ms = late < PROBE_EVERY_MS ? 0 : (uint32_t)late,
+		.slow = (float)slowness_since(s->lab->slowness, &mark) };
 	uint32_t seq;
 
 	s->due_ms = now + PROBE_EVERY_MS;
 	loop_timer_set(s->timer, PROBE_EVERY_MS);
-	/* Less than one that was left out is within what a silence is measured by. */
-	if (meter_sent(&s->meter, now, late < PROBE_EVERY_MS ? 0 : (uint32_t)late, &seq))
+	if (meter_sent(&s->meter, &p, &seq))
 		probe_send(s->probe, seq);
 }
 

@@ -86,6 +86,13 @@ static const struct command_line_file files[] = {
 		SCENARIO "dies\n" HOSTS "steps:\n  - run: {at: a, argv: [sh, -c, 'sleep 0.7; " DIES "']}\n" },
 	{ "must-not.yaml",
 		SCENARIO "must-not\n" HOSTS "steps:\n  - run: {at: a, argv: [sleep, '0.7'], fails: true}\n" },
+	/* What is judged happened three seconds before, when six processes wanted each processor. */
+	{ "earlier.yaml", SCENARIO
+		"earlier\nnodes:\n  a: {at: internet}\n  b: {at: internet}\n"
+		"steps:\n  - ping: {from: a, to: b, within: 20s}\n"
+		"  - run: {at: b, argv: [sh, -c, 'ip link set eth0 down; for i in $(seq $((6 * $(nproc)))); "
+		"do timeout 1 sh -c \"while :; do :; done\" & done; wait; ip link set eth0 up'], within: "
+		"20s}\n  - wait: 3s\n    say: it is calm\n  - expect: {gap: a->b, max: 500ms}\n" },
 	{ "same.yaml", SCENARIO "pass\n" HOSTS },
 	/* Both have to run at the same time. */
 	{ "meet.yaml", SCENARIO "meet\nmatrix: {x: [one, two]}\n" HOSTS
@@ -220,6 +227,8 @@ static void test_slow_machine(void **state)
 			    "b=\"$b $!\"; done; env -u "
 			    "SIMNET_SLOWDOWN simnet run never.yaml; c=$?; kill $b; exit $c",
 		5, "INCONCLUSIVE never");
+	command_line_expect("env -u SIMNET_SLOWDOWN simnet run earlier.yaml", 5, "INCONCLUSIVE earlier");
+	command_line_expect("simnet run earlier.yaml", 1, "FAIL earlier");
 }
 
 /* Before the first step: what has ended by itself has failed on any machine, and what was given up for time says nothing. */

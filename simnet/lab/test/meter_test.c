@@ -19,6 +19,7 @@ struct line { /* a link of known behaviour */
 	struct meter m;
 	uint64_t now, delay_ms;
 	uint64_t due[PROBES_MAX]; /* arrival of each probe, 0 = never */
+	uint64_t slow_until;	  /* the machine is seven times slower */
 	const struct outage *outages;
 	size_t n_outages;
 };
@@ -45,7 +46,8 @@ static void play(struct line *l, uint64_t until)
 	while (l->now < until) {
 		uint32_t seq;
 		if (l->now % EVERY_MS == 0) {
-			assert_true(meter_sent(&l->m, l->now, 0, &seq));
+			struct meter_probe p = { .sent_ms = l->now, .slow = l->now < l->slow_until ? 7 : 1 };
+			assert_true(meter_sent(&l->m, &p, &seq));
 			l->due[seq] = is_out(l, l->now) ? 0 : l->now + l->delay_ms;
 		}
 		deliver(l, l->now);
@@ -118,6 +120,30 @@ static void test_late_answers(void **state)
 	meter_fini(&l.m);
 }
 
+/* A second without a link, 500 ms of them on a slow machine, in eight seconds: only what the machine was then counts. Where nothing
+ * is lost, the longest silence is one of many. */
+static void test_slow_then(void **state)
+{
+	static const struct outage dead = { 1500, 2500 };
+	(void)state;
+
+	for (size_t outages = 0; outages < 2; outages++) {
+		struct line l = { .delay_ms = 10,
+			.outages = &dead,
+			.n_outages = outages,
+			.now = 1000,
+			.slow_until = 2000 };
+		(void)meter_set_mark(&l.m, 1000);
+		play(&l, 9000);
+		struct meter_window w = meter_window(&l.m, 9000);
+		struct meter_cost c = settled(&l, &w);
+		assert_int_equal(c.lost, outages ? 40 : 0);
+		assert_true(outages ? c.lost_slow == 4 : c.lost_slow == 1);
+		assert_true(outages ? c.gap_slow > 3.8 && c.gap_slow < 4.2 : c.gap_slow == 7);
+		meter_fini(&l.m);
+	}
+}
+
 /* Any script, any marks: the windows' sums are the truth, no probe is counted twice or left out. */
 /* The sender stands still for 3 s on a sound path, and on one that is dead until 500 ms after: the first is no silence. */
 static void test_sender_stalls(void **state)
@@ -132,7 +158,8 @@ static void test_sender_stalls(void **state)
 		play(&l, 2000);
 		l.now = 5000;
 		deliver(&l, 5000);
-		assert_true(meter_sent(&l.m, 5000, 3000, &seq));
+		assert_true(
+			meter_sent(&l.m, &(struct meter_probe) { .sent_ms = 5000, .late_ms = 3000 }, &seq));
 		l.due[seq] = outages ? 0 : 5010;
 		l.now++;
 		play(&l, 7000);
@@ -200,6 +227,7 @@ int main(void)
 		cmocka_unit_test(test_outage_is_its_events),
 		cmocka_unit_test(test_late_answers),
 		cmocka_unit_test(test_sender_stalls),
+		cmocka_unit_test(test_slow_then),
 		cmocka_unit_test(test_sums),
 		cmocka_unit_test(test_nothing_sent),
 	};

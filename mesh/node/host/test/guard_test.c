@@ -334,7 +334,11 @@ static bool tcp_is_answered(const char *to, int listener)
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
 	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
-	bool ok = connect(fd, (struct sockaddr *)&ss, n) == 0;
+	int err;
+	do
+		err = connect(fd, (struct sockaddr *)&ss, n);
+	while (err < 0 && errno == EINTR); /* with a limit, a stop is enough; this waits on */
+	bool ok = err == 0;
 	struct pollfd due = { .fd = listener, .events = POLLIN };
 	int other = ok && poll(&due, 1, 10000) == 1 ? accept(listener, NULL, NULL) : -1;
 	ok = other >= 0 && send(other, "x", 1, 0) == 1;

@@ -165,12 +165,13 @@ static bool rest_is_bounded(struct stream *s, size_t rest)
 	return false;
 }
 
-static void receive(struct stream *s)
+/* false: it ended, or the owner stopped reading. */
+static bool read_turn(struct stream *s)
 {
 	uint8_t chunk[STREAM_REST_MAX + STREAM_READ_SIZE] BUF_UNSET;
 	size_t rest;
 	if (!deliver_unread(s, chunk, &rest) || !rest_is_bounded(s, rest))
-		return;
+		return false;
 	enum io io = IO_SOME;
 	/* Bytes put back come first, at the next turn. */
 	for (int i = 0; i < READS_PER_WAKEUP && io == IO_SOME && !s->unread.len; i++) {
@@ -180,18 +181,25 @@ static void receive(struct stream *s)
 		size_t room = had < STREAM_READ_SIZE / 2 ? STREAM_READ_SIZE - had : STREAM_READ_SIZE;
 		io = io_read(s->fd, s->ssl, chunk + had, room, &n, &e);
 		if (n && (!deliver(s, chunk, had + n, &rest) || !rest_is_bounded(s, rest)))
-			return;
+			return false;
 		if (n && rest)
 			memmove(chunk, chunk + had + n - rest, rest);
 		if (io == IO_END) {
 			stream_end(s, e.code, e.why);
-			return;
+			return false;
 		}
 	}
 	if (rest)
 		keep_rest(s, chunk, rest);
 	if (s->state == OPEN && io == IO_SOME && io_pending(s->ssl))
 		loop_timer_set(s->timer, 0);
+	return true;
+}
+
+static void receive(struct stream *s)
+{
+	if (read_turn(s) && s->ev.rested)
+		s->ev.rested(s->ev.arg);
 }
 
 static enum io send_queued(struct stream *s, struct io_end *e)

@@ -20,6 +20,9 @@ struct stream_events {
 	 * be changed. It calls no stream_unread. len is STREAM_READ_SIZE at most, rest included, unless the rest is more than half
 	 * of that. */
 	size_t (*frames)(void *arg, uint8_t *p, size_t len);
+	/* What came by this turn of the loop was handed over, by as many calls as it took; not where the stream ended or the owner
+	 * stopped reading. May be NULL. */
+	void (*rested)(void *arg);
 	void (*drained)(void *arg); /* the write queue, having had to wait, became empty; may be NULL */
 	/* Last event, once; code 0 = orderly end by the other side. The stream must still be stream_close()d.
 	 */

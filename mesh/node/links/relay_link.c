@@ -108,8 +108,7 @@ static void relay_link_fail(struct relay_link *l, int code, const char *why)
 	l->stage = RELAY_DEAD;
 	loop_timer_clear(l->timer);
 	loop_timer_clear(l->stuck);
-	if (l->depth) /* within a read, whose end nobody is told of any more */
-		l->ev.flush(l->ev.arg);
+	l->ev.flush(l->ev.arg); /* of a read whose end nobody is told of any more */
 	l->ev.closed(l->ev.arg, code, why);
 }
 
@@ -277,11 +276,15 @@ static size_t stream_frames(void *arg, uint8_t *p, size_t len)
 	l->heard_ms = loop_now_ms(l->loop);
 	l->depth++;
 	size_t used = take_frames(l, p, len);
-	if (!l->freed)
-		l->ev.flush(l->ev.arg);
 	if (--l->depth == 0 && l->freed)
 		free_link(l);
 	return used;
+}
+
+static void stream_rested(void *arg)
+{
+	struct relay_link *l = arg;
+	l->ev.flush(l->ev.arg);
 }
 
 static void stream_closed(void *arg, int code, const char *why)
@@ -299,9 +302,11 @@ static void upgraded(
 	l->upgrade = NULL;
 	l->stream = s;
 	l->stage = RELAY_SERVER_KEY;
-	struct stream_events ev = {
-		.frames = stream_frames, .drained = stream_drained, .closed = stream_closed, .arg = l
-	};
+	struct stream_events ev = { .frames = stream_frames,
+		.rested = stream_rested,
+		.drained = stream_drained,
+		.closed = stream_closed,
+		.arg = l };
 	stream_events_set(s, &ev);
 	sock_tcp_unsent_max(stream_fd(s), UNSENT_MAX);
 	sock_tcp_liveness(stream_fd(s), l->idle_s, patience(l) + UNACKED_MORE_MS);

@@ -12,7 +12,7 @@ struct relay_link;
 struct relay_link_events {
 	void (*ready)(void *arg);
 	void (*received)(void *arg, const struct node_key *from, const uint8_t *p, size_t len);
-	void (*flush)(void *arg); /* no more of this read: what `received` gathered may go on */
+	void (*flush)(void *arg); /* no more at this turn: what `received` gathered may go on */
 	void (*peer_gone)(void *arg, const struct node_key *who);
 	void (*aged)(void *arg, uint64_t n); /* packets waited too long and are lost; not to close the link */
 	void (*closed)(void *arg, int code, const char *why); /* once; then relay_link_close */

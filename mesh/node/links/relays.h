@@ -13,7 +13,7 @@ struct relays;
 struct relays_events {
 	void (*received)(
 		void *arg, int32_t region, const struct node_key *from, const uint8_t *p, size_t len);
-	void (*flush)(void *arg);			/* end of what one read brought */
+	void (*flush)(void *arg);			/* end of what one turn brought */
 	void (*up)(void *arg, int32_t region, bool up); /* up: data may flow; down: also a failed attempt */
 	void (*peer_gone)(void *arg, int32_t region, const struct node_key *who);
 	void (*latency)(void *arg, int32_t region, double ms); /* answer of relays_measure; < 0 failed */

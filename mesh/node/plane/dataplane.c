@@ -8,7 +8,7 @@
  *      handshake.
  * In:  the first bytes decide. STUN and disco go to path. All else is opened by WireGuard, which checks that
  *      the inner source belongs to the peer -> addresses of this machine's resolver are refused -> rules and
- *      flows -> TSMP stays here (tsmp.c) -> what goes to a 4via6 network becomes IPv4 (via.c) -> TUN. What one read of a relay brings is gathered until its flush.
+ *      flows -> TSMP stays here (tsmp.c) -> what goes to a 4via6 network becomes IPv4 (via.c) -> TUN. What a relay brings by one turn of the loop is gathered until its flush.
  *
  * Those of a flow that stand together in a batch are looked up once, out and in: what was found for the first holds for all that have
  * its plain headers, addresses, protocol and ports (ip_parse_next). Nothing that was found outlives the batch.
@@ -30,6 +30,7 @@
 #include "mesh/node/plane/tsmp.h"
 #include "mesh/node/plane/via.h"
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { STALE_PEERS = 4, STALE_LOOKS = 5 };
@@ -348,10 +349,10 @@ static void end_run(struct plane *d)
 	d->run.from.region = 0;
 }
 
-/* Frames of one read are gathered, so that a TCP flow reaches the TUN joined. */
+/* Frames of one turn are gathered, of several reads, so that a TCP flow reaches the TUN joined. */
 void dataplane_relay_flush(struct plane *d)
 {
-	struct pkt *to_tun[PKT_BATCH];
+	struct pkt *to_tun[PLANE_RELAYED];
 	for (size_t i = 0; i < d->n_relayed; i++)
 		to_tun[i] = &d->relayed[i];
 	if (d->n_relayed)
@@ -391,7 +392,7 @@ void dataplane_relay_received(
 	pkt_reset(pkt);
 	memcpy(pkt_data(pkt), p, len);
 	pkt->len = (uint16_t)len;
-	if (in_wireguard(d, d->run_ms, pkt, &d->run) && ++d->n_relayed == PKT_BATCH)
+	if (in_wireguard(d, d->run_ms, pkt, &d->run) && ++d->n_relayed == PLANE_RELAYED)
 		dataplane_relay_flush(d);
 }
 
@@ -432,7 +433,8 @@ int dataplane_open(struct plane *d, const struct plane_config *cfg, struct errbu
 	d->flows = filter_flows_new(seed);
 	d->via = via_new(~seed);
 	d->shut = rules_shut();
-	if (!d->wg || !d->flows || !d->via || !d->shut) {
+	d->relayed = calloc(PLANE_RELAYED, sizeof(*d->relayed)); /* takes memory from its first use on */
+	if (!d->wg || !d->flows || !d->via || !d->shut || !d->relayed) {
 		dataplane_close(d);
 		return err_set(eb, -ENOMEM, "start");
 	}
@@ -462,6 +464,7 @@ void dataplane_close(struct plane *d)
 	filter_flows_free(d->flows);
 	via_free(d->via);
 	netmap_put(d->map);
+	free(d->relayed);
 	*d = (struct plane) { 0 };
 }
 

@@ -49,6 +49,6 @@ void dataplane_relay_received(
 	struct plane *d, int32_t region, const struct node_key *from, const uint8_t *p, size_t len);
 /* A relay says that this one is not there. */
 void dataplane_relay_peer_gone(struct plane *d, int32_t region, const struct node_key *who);
-void dataplane_relay_flush(struct plane *d); /* the end of a relay's read */
+void dataplane_relay_flush(struct plane *d); /* the end of what a relay brought at one turn */
 
 #endif

@@ -83,6 +83,9 @@ struct plane_capture {
 	void *arg;
 };
 
+/* Of a relay's: a flow's super-packets are whole at the TUN but where this is full. */
+enum { PLANE_RELAYED = 4 * PKT_BATCH };
+
 struct plane {
 	struct plane_io io;
 	struct wg *wg;	   /* owned */
@@ -99,9 +102,10 @@ struct plane {
 	bool shields_up;	    /* why nothing is let in; told to who tries */
 	uint16_t peer_api4, peer_api6; /* ports, 0: none; told to who pings */
 	uint64_t echo_mark;	       /* in ICMP echoes of ours: answers to them are not the machine's */
-	struct pkt relayed[PKT_BATCH]; /* opened, waiting for the end of the relay's read */
+	struct pkt *
+		relayed; /* owned, PLANE_RELAYED: opened, waiting for the end of what the relay brings at this turn */
 	size_t n_relayed;
-	struct plane_arrival run; /* of that read; from.region 0: none, the next packet begins one */
+	struct plane_arrival run; /* of that turn; from.region 0: none, the next packet begins one */
 	uint64_t run_ms;	  /* when it began */
 	struct plane_capture capture;
 	struct plane_drops drops;

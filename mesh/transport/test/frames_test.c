@@ -97,6 +97,7 @@ struct frames {
 	struct stream *s;
 	struct loop *loop;
 	size_t n, bytes, calls, most; /* most: in one call */
+	size_t rests, since;	      /* since: calls that no rest came after yet */
 	size_t pause_at;	      /* after so many, once */
 	bool closed;
 	int code;
@@ -107,6 +108,7 @@ static size_t frames_in(void *arg, uint8_t *p, size_t len)
 	struct frames *f = arg;
 	size_t used = 0;
 	f->calls++;
+	f->since++;
 	f->most = len > f->most ? len : f->most;
 	loop_stop(f->loop); /* a timer's turn would go on to wait */
 	while (len - used >= 2 && !(f->pause_at && f->n == f->pause_at)) {
@@ -123,6 +125,13 @@ static size_t frames_in(void *arg, uint8_t *p, size_t len)
 	if (f->pause_at && f->n == f->pause_at)
 		stream_pause(f->s, true);
 	return used;
+}
+
+static void frames_rested(void *arg)
+{
+	struct frames *f = arg;
+	f->rests++;
+	f->since = 0;
 }
 
 static void frames_closed(void *arg, int code, const char *why)
@@ -184,7 +193,8 @@ static void test_frames(void **state)
 	pair_close(&p);
 }
 
-/* Of small frames, one cut at the end of a read does not make the next larger. */
+/* Of small frames, one cut at the end of a read does not make the next larger; and several reads are one turn's, whose end is
+ * told. */
 static void test_frames_in_one_read(void **state)
 {
 	enum { LEN = 1347, N = 1000 };
@@ -195,7 +205,9 @@ static void test_frames_in_one_read(void **state)
 		struct buf b = { 0 };
 		pair_open(&p, tls);
 		struct frames f = { .s = p.to, .loop = p.loop };
-		struct stream_events ev = { .frames = frames_in, .closed = frames_closed, .arg = &f };
+		struct stream_events ev = {
+			.frames = frames_in, .rested = frames_rested, .closed = frames_closed, .arg = &f
+		};
 		stream_events_set(p.to, &ev);
 		for (size_t i = 0; i < N; i++) {
 			memset(frame + 2, (int)i, LEN);
@@ -205,6 +217,8 @@ static void test_frames_in_one_read(void **state)
 		while (f.n < N)
 			loop_run_once(p.loop);
 		assert_in_range(f.most, 2 * sizeof(frame), STREAM_READ_SIZE);
+		assert_in_range(f.rests, 1, f.calls - 1);
+		assert_int_equal(f.since, 0);
 		buf_free(&b);
 		pair_close(&p);
 	}

@@ -67,8 +67,8 @@ struct end {
 	struct relays *relays;
 	struct node_private priv;
 	struct node_key pub;
-	size_t packets, bytes, flushes;
-	size_t before_disco; /* packets, when disco came; 0 = it has not */
+	size_t packets, bytes, flushes, held; /* held: since the last flush */
+	size_t before_disco;		      /* packets, when disco came; 0 = it has not */
 	int ups, downs, gone;
 	double latency_ms;
 	bool measured;
@@ -85,12 +85,15 @@ static void received(void *arg, int32_t region, const struct node_key *from, con
 	}
 	assert_true(!len || p[0] == 'x');
 	e->packets++;
+	e->held++;
 	e->bytes += len;
 }
 
 static void flush(void *arg)
 {
-	((struct end *)arg)->flushes++;
+	struct end *e = arg;
+	e->flushes++;
+	e->held = 0;
 }
 
 static void up(void *arg, int32_t region, bool is)
@@ -218,6 +221,7 @@ static void test_packets(void **state)
 	relays_send_batch(g.a.relays, REGION, &b.pub, ptr, MANY);
 	WAIT(g.l, b.packets == 3 + MANY);
 	assert_int_equal(b.bytes, 9 + MANY * SIZE);
+	assert_int_equal(b.held, 0);
 
 	relays_measure(g.a.relays, REGION);
 	WAIT(g.l, g.a.measured);

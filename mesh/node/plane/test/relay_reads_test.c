@@ -41,15 +41,15 @@ static void test_relay_reads_are_gathered(void **state)
 		world_assert_tun(b, 1 + (size_t)i, (char[]) { (char)('a' + i), 0 });
 	w->n = 0;
 	/* More of them than are kept: none is lost. */
-	for (size_t i = 0; i < PKT_BATCH + 3; i++) {
+	for (size_t i = 0; i < PLANE_RELAYED + 3; i++) {
 		world_send(w, 0, 1000, 80, "x");
 		struct datagram *d = &w->flight[w->first];
 		dataplane_relay_received(&b->d, WORLD_REGION, &a->key, d->b, d->len);
 		w->n = 0;
 	}
-	assert_int_equal(b->n_tun, 6 + PKT_BATCH);
+	assert_int_equal(b->n_tun, 6 + PLANE_RELAYED);
 	dataplane_relay_flush(&b->d);
-	assert_int_equal(b->n_tun, 6 + PKT_BATCH + 3);
+	assert_int_equal(b->n_tun, 6 + PLANE_RELAYED + 3);
 	/* A frame that no packet buffer holds. */
 	static uint8_t big[PKT_SIZE] = { 4 };
 	dataplane_relay_received(&b->d, WORLD_REGION, &a->key, big, sizeof(big));

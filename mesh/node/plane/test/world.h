@@ -10,7 +10,7 @@
 #define WORLD_PORT_80 \
 	"{\"SrcIPs\":[\"*\"],\"DstPorts\":[{\"IP\":\"*\",\"Ports\":{\"First\":80,\"Last\":80}}]}"
 
-enum { WORLD_FLIGHT = 256, WORLD_TUN_MAX = 128, WORLD_REGION = 7 };
+enum { WORLD_FLIGHT = 256, WORLD_TUN_MAX = 512, WORLD_REGION = 7 };
 
 struct world_echo { /* the last answer */
 	size_t n;

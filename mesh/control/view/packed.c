@@ -9,8 +9,7 @@ enum {
 	SPAN = 64,
 	CAPS_MAX = 4,
 	PREFIX = 4,
-	KEPT_MAX = 64 * 1024,
-	WHOLE_KEPT_MAX = 1024 * 1024, /* the room for whole maps that is not given back */
+	KEPT_MAX = 1024 * 1024, /* of a message, and of the room for whole maps that is not given back */
 	FRONT_MIN = 128
 };
 
@@ -245,7 +244,7 @@ const struct buf *packed_whole(
 	struct buf *out = &p->whole;
 	struct packing k = { .p = p, .c = c, .self = self, .out = out };
 	buf_consume(out, out->len);
-	if (out->size > WHOLE_KEPT_MAX)
+	if (out->size > KEPT_MAX)
 		buf_free(out);
 	bool ok = view_head(c, self, v, &a, &head, &peers) && packer_for(p, zstd, &k.packer) &&
 		  buf_append(out, length, PREFIX) && add_message(&k, &head, &peers);

@@ -236,6 +236,54 @@ static void test_change(void **state)
 	assert_true(x->got.keep_alive);
 }
 
+/* What hundreds of members take that came or came back in one moment is packed once as well, alone or before what is the
+ * viewer's own. */
+static void test_large_change(void **state)
+{
+	enum { MANY = 2000, TEXT = 200, PACKED_MIN = 64 * 1024 };
+	static struct ctl_node nodes[MANY];
+	static char texts[MANY][TEXT];
+	struct fixture *x = *state;
+	uint64_t mixed[8] = { 1 };
+	for (size_t i = 0; i < MANY; i++) {
+		for (size_t k = 0; k < ARRAY_LEN(mixed); k++)
+			mixed[k] = mixed[(k + 7) % 8] * 6364136223846793005U + 1442695040888963407U;
+		snprintf(texts[i], TEXT, "{\"ID\":%zu,\"Name\":\"%016llx%016llx%016llx%016llx.\"}", i + 1,
+			(unsigned long long)mixed[0], (unsigned long long)mixed[1],
+			(unsigned long long)mixed[2], (unsigned long long)mixed[3]);
+		nodes[i] = (struct ctl_node) {
+			.id = (int64_t)i + 1, .user = 1, .cap = 119, .written = texts[i]
+		};
+	}
+	struct ctl_map_response r = {
+		.peers_changed = nodes, .n_changed = MANY, .control_time_ms = FLEET_NO_TIME
+	};
+	const struct buf *frame = packed_change(&x->p, &x->c, &r, true);
+	assert_non_null(frame);
+	assert_true(frame->len > PACKED_MIN);
+	const struct packed_last *kept = x->p.last;
+	unpack(x, packed_change(&x->p, &x->c, &r, true), true);
+	assert_ptr_equal(x->p.last, kept);
+	assert_int_equal(x->got.n_changed, MANY);
+	struct buf before = { 0 };
+	for (uint32_t viewer = 1; viewer <= 3; viewer++) {
+		struct addr own = addr_v4(0x64400000U + viewer);
+		struct ctl_ports dst = { .net = prefix_of(&own), .first = 22, .last = 22 };
+		struct ctl_rule rule = { .dst = &dst, .n_dst = 1 };
+		struct ctl_filter filter = { .name = "base", .rules = &rule, .n_rules = 1 };
+		r.filters = &filter;
+		r.n_filters = 1;
+		frame = packed_change(&x->p, &x->c, &r, true);
+		assert_non_null(frame);
+		if (viewer == 3) /* the second has found what is alike */
+			assert_memory_equal(
+				buf_data(frame) + 4, buf_data(&before) + 4, before.len - OWN_MOST);
+		buf_consume(&before, before.len);
+		assert_true(buf_append(&before, buf_data(frame), frame->len));
+	}
+	buf_free(&before);
+}
+
 /* What the viewer is told when a member comes that its rules let in: the sources are the same for all, the
  * destination is its own address. */
 static const struct buf *pack_rules(struct fixture *x, uint32_t viewer, size_t n_src, bool zstd)
@@ -325,6 +373,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_whole_first, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_whole_after, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_change, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_large_change, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_rules, setup, teardown) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

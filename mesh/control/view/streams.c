@@ -252,10 +252,9 @@ static void flush_later(struct streams *s)
 	loop_timer_set(s->flush, s->flush_from_ms > now ? s->flush_from_ms - now : 0);
 }
 
-/* Somebody has not been told all that had happened at that moment. */
-static bool is_behind(const struct streams *s, uint64_t moment)
+static bool is_behind(const struct streams *s)
 {
-	return s->first && s->first->view.told < moment;
+	return s->first && s->first->view.told < s->journal.now;
 }
 
 /* Many changes in a row become one message to each node: while flushes are dear, they take at most a fifth of
@@ -267,37 +266,31 @@ static void set_pause(struct streams *s)
 	s->flush_from_ms = loop_now_ms(s->loop) + (pause < FLUSH_PAUSE_MAX_MS ? pause : FLUSH_PAUSE_MAX_MS);
 }
 
-static void flush_some(struct streams *s, uint64_t moment, uint64_t most_ns)
+static void flush_some(struct streams *s, uint64_t most_ns)
 {
 	const uint64_t begin = clock_now_ns();
 	uint64_t spent = 0;
-	while (is_behind(s, moment) && spent < most_ns) {
+	while (is_behind(s) && spent < most_ns) {
 		send_update(s->first);
 		spent = clock_now_ns() - begin;
 	}
 	s->busy_ns += spent;
 	journal_drop(&s->journal, s->first ? s->first->view.told : s->journal.now);
-	if (!is_behind(s, s->journal.now))
+	if (!is_behind(s))
 		view_cache_told(&s->cache);
 }
 
-/* A flush ends with the last who had not been told what there was at its beginning: else it would have no end, and those
- * after it no pause, while changes go on. */
 static void flush_due(void *arg)
 {
 	struct streams *s = arg;
 	s->flush_queued = false;
-	if (!is_behind(s, s->flush_to))
-		s->flush_to = s->journal.now;
-	flush_some(s, s->flush_to, SLICE_NS);
-	if (is_behind(s, s->flush_to)) {
+	flush_some(s, SLICE_NS);
+	if (is_behind(s)) {
 		s->flush_queued = true;
 		loop_timer_set(s->flush, 0);
-		return;
+	} else {
+		set_pause(s);
 	}
-	set_pause(s);
-	if (is_behind(s, s->journal.now))
-		flush_later(s);
 }
 
 /* --- what happens --- */
@@ -385,7 +378,7 @@ void streams_changed(struct streams *s, const struct member *old, const struct m
 			go_away(s->first, END_AT_ONCE);
 	}
 	if (s->journal.n > JOURNAL_MAX)
-		flush_some(s, s->journal.now, UINT64_MAX);
+		flush_some(s, UINT64_MAX);
 	flush_later(s);
 }
 

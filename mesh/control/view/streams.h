@@ -7,9 +7,9 @@
  *              offline.
  *
  * Streams stand in a queue by the moment they were last told of. A change wakes the flush, which serves them
- * from the front, for a few milliseconds in each turn of the loop, until the front knows all there was when it
- * began; what happens meanwhile is in the message of whoever is served after it, and for the others in the next
- * flush, after a pause. The journal keeps what the front does not know. */
+ * from the front, for a few milliseconds in each turn of the loop, until the front knows all there is; what
+ * happens meanwhile is in the message of whoever is served after it. The journal keeps what the front does
+ * not know. */
 #ifndef RW_CONTROL_VIEW_STREAMS_H
 #define RW_CONTROL_VIEW_STREAMS_H
 
@@ -42,7 +42,6 @@ struct streams {
 	struct loop_timer *flush;
 	size_t n;			 /* that stream */
 	uint64_t flush_from_ms, busy_ns; /* no flush before that; what the flush at hand has cost */
-	uint64_t flush_to;		 /* the moment that the flush at hand began at */
 	bool flush_queued, closed;
 };
 

@@ -304,43 +304,6 @@ static void test_slices(void **state)
 	assert_int_equal(x->s.journal.n, 0);
 }
 
-struct change_again {
-	struct fixture *x;
-	unsigned left; /* times */
-};
-
-static void changes_again(void *arg)
-{
-	struct change_again *c = arg;
-	if (c->left)
-		change(c->x);
-	c->left -= c->left > 0;
-}
-
-/* What goes on changing while they are told does not take the pause away: a flush ends. */
-static void test_busy(void **state)
-{
-	struct fixture *x = *state;
-	struct change_again again = { x, 3 };
-	struct loop_timer *changer = loop_timer_new(x->loop, changes_again, &again);
-	x->streams[0].takes_ms = 1000; /* more than a turn has: what else is due comes before the other */
-	x->streams[0].sets = changer;
-	change(x);
-	while (x->streams[1].messages < 2)
-		loop_run_once(x->loop);
-	assert_int_equal(again.left, 2);
-	assert_told(x, 2);
-	assert_true(x->s.flush_queued); /* the first has not heard of the second change */
-	assert_non_null(strstr(x->streams[1].said[1], "phone-2."));
-	x->streams[0].sets = NULL;
-	trouble_pass_ms(REST_MOST_MS);
-	settle(x);
-	assert_int_equal(x->streams[0].messages, 3);
-	assert_int_equal(x->streams[1].messages, 2);
-	assert_int_equal(x->s.journal.n, 0);
-	loop_timer_free(changer);
-}
-
 /* Who does not read is cut off, and counts as online for a while; nobody else waits. */
 static void test_full(void **state)
 {
@@ -463,7 +426,6 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_rest, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_after_rest, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_slices, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_busy, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_full, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_keepalive, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_again, setup, teardown),

@@ -102,8 +102,7 @@ struct plane {
 	bool shields_up;	    /* why nothing is let in; told to who tries */
 	uint16_t peer_api4, peer_api6; /* ports, 0: none; told to who pings */
 	uint64_t echo_mark;	       /* in ICMP echoes of ours: answers to them are not the machine's */
-	struct pkt *
-		relayed; /* owned, PLANE_RELAYED: opened, waiting for the end of what the relay brings at this turn */
+	struct pkt *relayed; /* owned, PLANE_RELAYED: opened, waiting for the end of the relay's turn */
 	size_t n_relayed;
 	struct plane_arrival run; /* of that turn; from.region 0: none, the next packet begins one */
 	uint64_t run_ms;	  /* when it began */

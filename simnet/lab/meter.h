@@ -37,8 +37,8 @@ struct meter {
 struct meter_cost { /* sent == answered + lost + open */
 	uint64_t sent, answered, lost, open;
 	uint64_t longest_gap_ms;
-	double gap_slow,
-		lost_slow; /* how slow the machine was in that silence, and when what is lost was sent; means */
+	double gap_slow;  /* how slow the machine was in that silence, the mean */
+	double lost_slow; /* ... and when what is lost was sent */
 };
 
 void meter_fini(struct meter *m);

@@ -65,35 +65,50 @@ static size_t make_tcp(uint8_t *p, uint32_t seq, size_t payload)
 	return ip_write_header(p, &src, &dst, IP_TCP, 20 + payload);
 }
 
+/* What a TUN does, by a socket: *fd is the kernel's end. */
+static struct tun *open_pair(struct seen *s, int *fd)
+{
+	int pair[2], size = 1 << 20;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, pair), 0);
+	setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+	struct tun_events ev = { .received = tun_received, .lost = tun_lost, .arg = s };
+	struct tun *t = tun_adopt(s->loop, pair[1], true, &ev);
+	assert_non_null(t);
+	*fd = pair[0];
+	return t;
+}
+
+/* Of a super-packet of TCP whose pieces carry so much each. */
+static struct virtio_net_hdr super_header(uint16_t mss)
+{
+	return (struct virtio_net_hdr) { .flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
+		.gso_type = VIRTIO_NET_HDR_GSO_TCPV4,
+		.hdr_len = HEAD,
+		.gso_size = mss,
+		.csum_start = 20,
+		.csum_offset = 16 };
+}
+
 static void test_tun(void **state)
 {
 	struct seen s = { .loop = loop_new(), .next_seq = 100 };
 	static uint8_t b[65536];
 	static struct pkt pkts[N];
 	struct pkt *ptr[N];
-	int fd[2], size = 1 << 20;
+	int fd;
 	(void)state;
-	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, fd), 0);
-	setsockopt(fd[0], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
-	struct tun_events ev = { .received = tun_received, .lost = tun_lost, .arg = &s };
-	struct tun *t = tun_adopt(s.loop, fd[1], true, &ev);
-	assert_non_null(t);
+	struct tun *t = open_pair(&s, &fd);
 
 	/* In: one super-packet becomes packets; a header that lies is counted. */
-	struct virtio_net_hdr h = { .flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
-		.gso_type = VIRTIO_NET_HDR_GSO_TCPV4,
-		.hdr_len = HEAD,
-		.gso_size = MSS,
-		.csum_start = 20,
-		.csum_offset = 16 };
+	struct virtio_net_hdr h = super_header(MSS);
 	memcpy(b, &h, sizeof(h));
 	size_t len = sizeof(h) + make_tcp(b + sizeof(h), 100, N * MSS);
-	assert_int_equal(send(fd[0], b, len, 0), len);
+	assert_int_equal(send(fd, b, len, 0), len);
 	while (s.packets < N)
 		loop_run_once(s.loop);
 	h.csum_offset = 9000;
 	memcpy(b, &h, sizeof(h));
-	assert_int_equal(send(fd[0], b, len, 0), len);
+	assert_int_equal(send(fd, b, len, 0), len);
 	while (!tun_drops(t)->tun_bad_header)
 		loop_run_once(s.loop);
 	assert_int_equal(s.packets, N);
@@ -103,7 +118,7 @@ static void test_tun(void **state)
 	for (size_t i = 0; i < N; i++) {
 		memcpy(b, &plain, sizeof(plain));
 		len = sizeof(plain) + make_tcp(b + sizeof(plain), s.next_seq + (uint32_t)i * 10, 10);
-		assert_int_equal(send(fd[0], b, len, 0), len);
+		assert_int_equal(send(fd, b, len, 0), len);
 	}
 	s.calls = 0;
 	while (s.packets < 2 * N)
@@ -117,13 +132,13 @@ static void test_tun(void **state)
 		ptr[i] = &pkts[i];
 	}
 	tun_write_batch(t, ptr, N);
-	ssize_t got = recv(fd[0], b, sizeof(b), 0);
+	ssize_t got = recv(fd, b, sizeof(b), 0);
 	assert_int_equal(got, sizeof(h) + HEAD + N * MSS);
 	memcpy(&h, b, sizeof(h));
 	assert_int_equal(h.gso_type, VIRTIO_NET_HDR_GSO_TCPV4);
 	assert_int_equal(h.gso_size, MSS);
 
-	close(fd[0]);
+	close(fd);
 	while (!s.lost)
 		loop_run_once(s.loop);
 	tun_close(t);
@@ -137,24 +152,15 @@ static void test_tun_batches(void **state)
 	enum { LARGE_MSS = 1280 - HEAD, LARGE = 52, BY_ONE_WRITE = 48 };
 	struct seen s = { .loop = loop_new(), .next_seq = 7 };
 	static uint8_t b[65536];
-	int fd[2], size = 1 << 20;
+	int fd;
 	(void)state;
-	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, fd), 0);
-	setsockopt(fd[0], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
-	struct tun_events ev = { .received = tun_received, .lost = tun_lost, .arg = &s };
-	struct tun *t = tun_adopt(s.loop, fd[1], true, &ev);
-	assert_non_null(t);
-	struct virtio_net_hdr h = { .flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
-		.gso_type = VIRTIO_NET_HDR_GSO_TCPV4,
-		.hdr_len = HEAD,
-		.gso_size = LARGE_MSS,
-		.csum_start = 20,
-		.csum_offset = 16 };
+	struct tun *t = open_pair(&s, &fd);
+	struct virtio_net_hdr h = super_header(LARGE_MSS);
 	for (uint32_t i = 0; i < 2; i++) {
 		memcpy(b, &h, sizeof(h));
 		size_t len = sizeof(h) +
 			     make_tcp(b + sizeof(h), 7 + i * LARGE * LARGE_MSS, (size_t)LARGE * LARGE_MSS);
-		assert_int_equal(send(fd[0], b, len, 0), len);
+		assert_int_equal(send(fd, b, len, 0), len);
 	}
 	while (s.packets < (size_t)2 * LARGE)
 		loop_run_once(s.loop);
@@ -163,7 +169,7 @@ static void test_tun_batches(void **state)
 	assert_int_equal(s.each[1], BY_ONE_WRITE);
 	assert_int_equal(s.each[2], 2 * LARGE - 2 * BY_ONE_WRITE);
 	tun_close(t);
-	close(fd[0]);
+	close(fd);
 	loop_free(s.loop);
 }
 

@@ -1,56 +1,55 @@
 """Names: answered, held, blocked."""
-import os, re, shutil, socket, subprocess, tempfile, time
+import contextlib, os, re, shutil, socket, subprocess, tempfile, time
 
 from benching.run import bin_dir, results, runs, Skip, program, report, spread
 
 
-class Others:
-    """unbound and dnsmasq, where they are, each with the names that the bench asks for; as arguments of the bench."""
+def dnsmasq(port, hosts):
+    return ["dnsmasq", "-k", "-C", "/dev/null", "-p", str(port), "-a", "127.0.0.1", "-z", "-R", "-h", "-u", "root", "-H", hosts]
 
-    def __enter__(self):
-        self.folder, self.servers, self.words = tempfile.TemporaryDirectory(), [], []
-        names = [(f"host-{i}.tail.ts.net", f"100.64.{i >> 8}.{i & 255}") for i in range(1000)]
-        conf, hosts = (os.path.join(self.folder.name, name) for name in ("unbound.conf", "hosts"))
+
+@contextlib.contextmanager
+def answering(argv, port, name):
+    """A server's process, from its first answer until the end of the block."""
+    began = time.monotonic()
+    server = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        while not ask_block(port, name):
+            if server.poll() is not None or time.monotonic() - began > 120:
+                raise Skip(f"{argv[0]} does not answer")
+        yield server
+    finally:
+        server.kill()
+        server.wait()
+
+
+@contextlib.contextmanager
+def others():
+    """unbound and dnsmasq, where they are, each with the names that the bench asks for; as arguments of the bench."""
+    names = [(f"host-{i}.tail.ts.net", f"100.64.{i >> 8}.{i & 255}") for i in range(1000)]
+    words = []
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as running:
+        conf, hosts = (os.path.join(folder, name) for name in ("unbound.conf", "hosts"))
         with open(conf, "w") as f:
             f.write("server:\n num-threads: 1\n interface: 127.0.0.1@5394\n chroot: \"\"\n username: \"\"\n pidfile: \"\"\n"
                     " do-daemonize: no\n use-syslog: no\n local-zone: \"tail.ts.net.\" static\n")
             f.writelines(f" local-data: \"{name}. A {ip}\"\n" for name, ip in names)
         with open(hosts, "w") as f:
             f.writelines(f"{ip} {name}\n" for name, ip in names)
-        try:
-            self.start("unbound", 5394, "-c", conf)
-            self.start("dnsmasq", 5395, "-k", "-C", "/dev/null", "-p", "5395", "-a", "127.0.0.1", "-z", "-R", "-h", "-u", "root",
-                       "-H", hosts)
-        except Skip:
-            self.__exit__()
-            raise
-        return self
-
-    def start(self, name, port, *words):
-        path = shutil.which(name, path=os.environ["PATH"] + ":/usr/sbin")
-        if not path:
-            return
-        server = subprocess.Popen([path, *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        self.servers.append(server)
-        began = time.monotonic()
-        while not ask_block(port, "host-999.tail.ts.net"):
-            if server.poll() is not None or time.monotonic() - began > 20:
-                raise Skip(f"{name} does not answer")
-        self.words += [name, str(port), str(server.pid)]
-
-    def __exit__(self, *_):
-        for server in self.servers:
-            server.kill()
-            server.wait()
-        self.folder.cleanup()
+        for port, argv in ((5394, ["unbound", "-c", conf]), (5395, dnsmasq(5395, hosts))):
+            path = shutil.which(argv[0], path=os.environ["PATH"] + ":/usr/sbin")
+            if path:
+                server = running.enter_context(answering([path, *argv[1:]], port, names[-1][0]))
+                words += [argv[0], str(port), str(server.pid)]
+        yield words
 
 
 def bench_name():
     """The server's CPU time per query is what the floors are about, against a bare echo's; wall time is told beside it, and what
     an echo takes that waits in a loop for more than one socket, and other servers for names of their own. What is forwarded is
     measured so too."""
-    with Others() as others:
-        said = [program("resolver_echo_bench", *others.words) for _ in range(max(runs // 2, 1))]
+    with others() as beside:
+        said = [program("resolver_echo_bench", *beside) for _ in range(max(runs // 2, 1))]
     for window, how, floor in ((1, "one at a time", 1.1), (64, "64 at once", 0.9)):
         line = [re.search(rf"^window={window} .*$", s, re.M)[0] for s in said]
         v = {k: [float(re.search(rf"{k}=([\d.]+)", s)[1]) for s in line]
@@ -62,7 +61,7 @@ def bench_name():
         loop = [float(found[1]) for found in (re.search(rf"^loop={window} cpu_ratio=([\d.]+)", s, re.M) for s in said) if found]
         if loop:
             print(f"      an echo that waits in a loop: {spread(loop, 'x')}")
-        for name in others.words[::3]:
+        for name in beside[::3]:
             ratio = [float(re.search(rf"^other={name} window={window} cpu_ratio=([\d.]+)", s, re.M)[1]) for s in said]
             print(f"      {name} against the same echo: {spread(ratio, 'x')}")
     found = [(re.search(r"^forward=.*cpu_ratio=([\d.]+)", s, re.M), re.search(r"^dead=.*\bp99_us=(\d+) echo_p99_us=(\d+)", s, re.M))
@@ -87,8 +86,7 @@ def bench_names():
     ours = [block_server(argv, 5397, "host-9999.names.example")[1] for _ in range(max(runs // 2, 1))]
     other = None
     if shutil.which("dnsmasq"):
-        argv = ["dnsmasq", "-k", "-C", "/dev/null", "-p", "5396", "-a", "127.0.0.1", "-z", "-R", "-h", "-u", "root", "-H", names]
-        other = "dnsmasq", [block_server(argv, 5396, "host-9999.names.example")[1] for _ in range(max(runs // 2, 1))]
+        other = "dnsmasq", [block_server(dnsmasq(5396, names), 5396, "host-9999.names.example")[1] for _ in range(max(runs // 2, 1))]
     report("RSS with 10,000 names, an empty cache", ours, 8, "MiB", other)
     said = [program("resolver_overload_bench") for _ in range(max(runs // 2, 1))]
     found = [re.search(r"asked=(\d+) answered=(\d+) last_ms=(\d+)", s) for s in said]
@@ -117,17 +115,10 @@ def ask_block(port, name):
 def block_server(argv, port, name):
     """Seconds to the first answer, and MiB of RSS then."""
     began = time.monotonic()
-    server = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        while not ask_block(port, name):
-            if server.poll() is not None or time.monotonic() - began > 120:
-                raise Skip(f"{argv[0]} does not answer")
+    with answering(argv, port, name) as server:
         took = time.monotonic() - began
         with open(f"/proc/{server.pid}/status") as f:
             return took, int(re.search(r"VmRSS:\s+(\d+)", f.read())[1]) / 1024
-    finally:
-        server.kill()
-        server.wait()
 
 
 def bench_block():
@@ -142,9 +133,7 @@ def bench_block():
     ours = [block_server([os.path.join(bin_dir, "ropewalk-resolver"), "-c", conf], 5397, asked) for _ in range(runs)]
     other = []
     if shutil.which("dnsmasq"):
-        argv = ["dnsmasq", "-k", "-C", "/dev/null", "-p", "5396", "-a", "127.0.0.1", "-z", "-R", "-h", "-u", "root",
-                "-H", names]
-        other = [block_server(argv, 5396, asked) for _ in range(max(runs // 2, 1))]
+        other = [block_server(dnsmasq(5396, names), 5396, asked) for _ in range(max(runs // 2, 1))]
     for i, (what, floor, unit) in enumerate((("a million blocked names: read and answering", 2, "s"),
                                              ("a million blocked names: RSS", 60, "MiB"))):
         report(what, [v[i] for v in ours], floor, unit, ("dnsmasq", [v[i] for v in other]) if other else None)
